@@ -1,0 +1,1 @@
+"""The nouns: frozen values that cross layers. Standard library only, Python 3.10+."""
