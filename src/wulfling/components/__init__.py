@@ -1,0 +1,70 @@
+"""What a cluster is made of, one component a file; the order of ``COMPONENTS`` is the only order.
+
+A component is a pure function from the whole cluster and one of its nodes to the resources
+that this node needs. It reads no board and knows no other component: what two of them share
+is a field of ``Cluster``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from wulfling.components import access, accounting, mpi, munge, slurm, storage, system
+from wulfling.model.cluster import Cluster, Node
+from wulfling.model.resource import Resource
+from wulfling.node.resources.packages import Packages
+
+Resources = Callable[[Cluster, Node], Iterable[Resource]]
+
+
+@dataclass(frozen=True)
+class Component:
+    """``before`` gives what must be there when the packages are installed, for example a
+    database's memory limits; ``resources`` gives the rest, packages included."""
+
+    name: str
+    resources: Resources
+    before: Resources = lambda cluster, node: ()
+
+
+COMPONENTS = (
+    Component("system", system.resources),
+    Component("access", access.resources),
+    Component("storage", storage.resources),
+    Component("mpi", mpi.resources),
+    Component("munge", munge.resources),
+    Component("accounting", accounting.resources, accounting.before),
+    Component("slurm", slurm.resources, slurm.before),
+)
+
+
+def compile_cluster(cluster: Cluster) -> Mapping[str, tuple[Resource, ...]]:
+    """What every node that has been measured should be, in the order to bring it about.
+
+    All packages of a node become one transaction, because a board's SD card pays for each
+    ``apt-get`` anew. A node that was never reached is left out.
+    """
+    return {
+        node.name: tuple(_ordered(cluster, node))
+        for node in cluster.nodes
+        if node.hardware is not None
+    }
+
+
+def _ordered(cluster: Cluster, node: Node) -> Iterator[Resource]:
+    for component in COMPONENTS:
+        yield from component.before(cluster, node)
+    rest: list[Resource] = []
+    names: set[str] = set()
+    reasons: list[str] = []
+    for component in COMPONENTS:
+        for resource in component.resources(cluster, node):
+            if isinstance(resource, Packages):
+                names.update(resource.names)
+                reasons.append(f"{component.name}: {resource.why}")
+            else:
+                rest.append(resource)
+    if names:
+        yield Packages(names=tuple(sorted(names)), why="; ".join(reasons))
+    yield from rest

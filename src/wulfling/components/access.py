@@ -1,0 +1,124 @@
+"""Who may log in where: the tool's own account, the people, and trust between the nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wulfling.model.cluster import Cluster, Node
+from wulfling.model.resource import Resource, digest
+from wulfling.node.resources.account import Group, User
+from wulfling.node.resources.directory import Directory
+from wulfling.node.resources.file import File
+from wulfling.node.resources.packages import Packages
+from wulfling.node.resources.service import Service
+
+ADMIN_ID = 970  # below 1000, where people start, and outside what Debian's packages take
+
+SSHD_FILE = "/etc/ssh/sshd_config.d/10-wulfling.conf"
+KEYS_DIRECTORY = "/etc/ssh/authorized_keys.d"
+
+
+def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
+    """The admin account, everybody's account and keys, and host-based trust."""
+    yield Packages(names=("openssh-server", "openssh-client", "sudo"), why="the way in")
+    yield from _admin(cluster)
+    yield Directory(path=KEYS_DIRECTORY)
+    for person in cluster.people:
+        yield Group(group=person.name, gid=person.uid, why="each person has a group of their own")
+        yield User(
+            user=person.name,
+            uid=person.uid,
+            gid=person.uid,
+            home=f"/home/{person.name}",
+            shell=person.shell,
+            why="NFS knows people by number, so the number is the same everywhere (2-08)",
+        )
+        yield File(
+            path=f"{KEYS_DIRECTORY}/{person.name}",
+            content="".join(f"{key}\n" for key in person.keys),
+            why="on every board's own disk, so that a login needs no file server",
+        )
+    yield from _homes(cluster, node)
+    yield from _trust(cluster)
+
+
+def _admin(cluster: Cluster) -> Iterator[Resource]:
+    home = f"/var/local/{cluster.admin}"
+    yield Group(group=cluster.admin, gid=ADMIN_ID)
+    yield User(
+        user=cluster.admin,
+        uid=ADMIN_ID,
+        gid=ADMIN_ID,
+        home=home,
+        shell="/bin/bash",
+        system=True,
+        why="the account wulfling logs in with; its home is local, so that a dead file server"
+        " or a mount over /home never locks you out",
+    )
+    yield Directory(path=home, owner=cluster.admin, group=cluster.admin, mode=0o700)
+    yield Directory(path=f"{home}/.ssh", owner=cluster.admin, group=cluster.admin, mode=0o700)
+    yield File(
+        path=f"{home}/.ssh/authorized_keys",
+        content="".join(f"{key}\n" for key in cluster.admin_keys),
+        owner=cluster.admin,
+        group=cluster.admin,
+        mode=0o600,
+        why="keys, never a password",
+    )
+    yield File(
+        path=f"/etc/sudoers.d/{cluster.admin}",
+        content=f"{cluster.admin} ALL=(ALL:ALL) NOPASSWD: ALL\n",
+        mode=0o440,
+        validate=("visudo", "-cf"),
+        why="wulfling's program on the board runs as root",
+    )
+
+
+def _homes(cluster: Cluster, node: Node) -> Iterator[Resource]:
+    """Homes are made where they live; on the other boards they appear through the mount."""
+    servers = [share.server for share in cluster.storage if share.path == "/home"]
+    if servers and servers[0] != node.name:
+        return
+    for person in cluster.people:
+        yield Directory(
+            path=f"/home/{person.name}",
+            owner=person.name,
+            group=person.name,
+            mode=0o700,
+            why="nobody reads another's home",
+        )
+
+
+def _trust(cluster: Cluster) -> Iterator[Resource]:
+    """ssh between nodes without a key in anybody's home: sshd(8), host-based authentication.
+
+    The guides copy every user's key to every node (1-23, 1-24); here a node vouches for the
+    user by its own host key, which every other node has pinned. Neither is stronger than the
+    other against root on a node, and this one has no private keys on the file server.
+    """
+    names = [f"{n.name},{n.name}.{cluster.domain},{n.address}" for n in cluster.nodes]
+    known = "".join(
+        f"{name} {key}\n"
+        for name, n in zip(names, cluster.nodes, strict=True)
+        for key in (n.hardware.host_keys if n.hardware else ())
+    )
+    equivalent = "".join(
+        f"{n.name}\n{n.name}.{cluster.domain}\n{n.address}\n" for n in cluster.nodes
+    )
+    server = (
+        f"AuthorizedKeysFile {KEYS_DIRECTORY}/%u .ssh/authorized_keys\n"
+        "HostbasedAuthentication yes\nIgnoreRhosts yes\n"
+    )
+    client = "HostbasedAuthentication yes\nEnableSSHKeysign yes\n"
+    yield File(path="/etc/ssh/ssh_known_hosts", content=known, why="pinned: nobody is asked yes/no")
+    yield File(path="/etc/ssh/shosts.equiv", content=equivalent, why="which boards may vouch")
+    yield File(path="/etc/ssh/ssh_config.d/10-wulfling.conf", content=client, why="ask by host key")
+    file = File(path=SSHD_FILE, content=server, why="sshd_config(5): keys and trusted boards")
+    yield file
+    yield Service(
+        unit="ssh.service",
+        configured=digest(server),
+        watches=(file.key,),
+        reload=True,
+        why="the way in",
+    )

@@ -1,0 +1,165 @@
+"""Slurm: the controller on the head, a daemon on every compute node, accounts and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wulfling.components.slurm_conf import TASK_PROLOG, cgroup_conf, slurm_conf
+from wulfling.model.cluster import Cluster, Node, Role
+from wulfling.model.resource import Resource, digest
+from wulfling.node.resources.directory import Directory
+from wulfling.node.resources.file import File
+from wulfling.node.resources.packages import Packages
+from wulfling.node.resources.service import Service
+from wulfling.node.resources.slurm import Account, AccountingCluster, Association
+
+SLURM_CONF = "/etc/slurm/slurm.conf"
+CGROUP_CONF = "/etc/slurm/cgroup.conf"
+
+# Debian 12's slurmd.service refuses to start without a local slurm.conf and never restarts;
+# a board that boots before its controller would stay down.
+SLURMD_DROP_IN = """[Unit]
+ConditionPathExists=
+After=munge.service network-online.target remote-fs.target
+Wants=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+Restart=always
+RestartSec=1
+"""
+
+SLURMCTLD_DROP_IN = """[Unit]
+After=munge.service network-online.target slurmdbd.service
+Wants=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+Restart=on-failure
+RestartSec=2
+OOMScoreAdjust=-900
+"""
+
+
+# A task gets the environment of the shell that submitted it, and not every shell reads
+# /etc/environment (sudo -i does not); what MPI has to know of this board comes from here.
+TASK_PROLOG_TEXT = """#!/bin/sh
+sed -n 's/^\\(UCX_[A-Z]*\\)="\\(.*\\)"$/export \\1=\\2/p' /etc/environment
+"""
+
+
+def before(cluster: Cluster, node: Node) -> Iterator[Resource]:
+    """The configuration, on the boards that keep a copy: the head and login nodes.
+
+    Compute nodes fetch it from the controller at each start (configless_slurm.html), so it
+    is the same everywhere (2-41) and a board that was away catches up by itself.
+    """
+    if _takes_part(cluster) and (node.name == cluster.head or _only_login(node)):
+        yield Directory(path="/etc/slurm")
+        yield from _configuration(cluster)
+
+
+def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
+    """Daemons by role, and on the head the accounts, people and limits of the file."""
+    if not _takes_part(cluster):
+        return
+    if node.roles & {Role.HEAD, Role.COMPUTE, Role.LOGIN}:
+        yield Packages(names=("slurm-client",), why="srun, sbatch, squeue")
+        yield Directory(path="/var/log/slurm", owner="slurm", group="slurm")
+        yield Directory(path="/var/lib/slurm", owner="slurm", group="slurm")
+    if node.name == cluster.head:
+        yield from _controller(cluster)
+    if node.has(Role.COMPUTE):
+        yield from _compute(cluster, node)
+
+
+def _takes_part(cluster: Cluster) -> bool:
+    """Nothing of Slurm is touched while the head, which keeps its key, cannot be reached."""
+    return cluster.slurm is not None and cluster.secrets is not None
+
+
+def _only_login(node: Node) -> bool:
+    return node.has(Role.LOGIN) and not node.has(Role.COMPUTE)
+
+
+def _configuration(cluster: Cluster) -> tuple[File, File]:
+    return (
+        File(path=SLURM_CONF, content=slurm_conf(cluster), why="slurm.conf(5) (2-36 to 2-40)"),
+        File(path=CGROUP_CONF, content=cgroup_conf(cluster), why="cgroup.conf(5) (2-43)"),
+    )
+
+
+def _controller(cluster: Cluster) -> Iterator[Resource]:
+    yield Packages(names=("slurmctld",), why="the controller")
+    drop_in = _drop_in("slurmctld", SLURMCTLD_DROP_IN)
+    yield from drop_in
+    yield Directory(path="/var/lib/slurm/slurmctld", owner="slurm", group="slurm", mode=0o700)
+    yield AccountingCluster(cluster=cluster.name, why="slurmdbd keeps accounts by cluster (2-48)")
+    files = _configuration(cluster)
+    yield Service(
+        unit="slurmctld.service",
+        configured=digest(*(file.content for file in (*files, drop_in[1]))),
+        watches=tuple(file.key for file in (*files, drop_in[1])) + ("service:munge.service",),
+        ready=("scontrol", "ping"),
+        why="the controller; running jobs survive its restart",
+    )
+    for account in dict.fromkeys(person.account for person in cluster.people):
+        yield Account(
+            account=account,
+            description=f"{account} account",
+            organization=cluster.name,
+            why="people are charged to an account (2-48)",
+        )
+    for person in cluster.people:
+        yield Association(
+            user=person.name,
+            account=person.account,
+            limits=person.limits,
+            why="without one, AccountingStorageEnforce answers `Invalid account` (2-49, 2-50)",
+        )
+
+
+def _compute(cluster: Cluster, node: Node) -> Iterator[Resource]:
+    yield Packages(names=("slurmd",), why="runs the jobs on this board")
+    drop_in = _drop_in("slurmd", SLURMD_DROP_IN)
+    yield from drop_in
+    yield Directory(path="/var/lib/slurm/slurmd", owner="slurm", group="slurm")
+    if node.name != cluster.head:
+        yield Directory(path="/etc/slurm")
+    yield File(
+        path=TASK_PROLOG,
+        content=TASK_PROLOG_TEXT,
+        mode=0o755,
+        why="slurm.conf(5), TaskProlog: what it prints joins the environment of each task",
+    )
+    local = node.name == cluster.head
+    options = f"-N {node.name}" if local else f"-N {node.name} --conf-server {cluster.head}:6817"
+    defaults = File(
+        path="/etc/default/slurmd",
+        content=f'SLURMD_OPTIONS="{options}"\n',
+        why="where this daemon gets its configuration: the file here, or the controller",
+    )
+    yield defaults
+    texts = (slurm_conf(cluster), cgroup_conf(cluster), defaults.content, SLURMD_DROP_IN)
+    watched = [defaults.key, drop_in[1].key, "service:munge.service"]
+    if local:
+        watched += [f"file:{SLURM_CONF}", f"file:{CGROUP_CONF}"]
+    yield Service(
+        unit="slurmd.service",
+        configured=digest(*texts),
+        watches=tuple(watched),
+        awaits=() if local else (f"{cluster.head}/service:slurmctld.service",),
+        why="takes jobs from the controller; running jobs survive its restart (KillMode=process)",
+    )
+
+
+def _drop_in(unit: str, text: str) -> tuple[Directory, File]:
+    directory = f"/etc/systemd/system/{unit}.service.d"
+    return (
+        Directory(path=directory),
+        File(
+            path=f"{directory}/wulfling.conf",
+            content=text,
+            why="boot order never matters, and a daemon that ends is started again",
+        ),
+    )

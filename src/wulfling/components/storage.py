@@ -1,0 +1,89 @@
+"""One place for everybody's files: an NFSv4 server, and mounts that appear when they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wulfling.model.cluster import Cluster, Node, Share
+from wulfling.model.resource import Resource, digest
+from wulfling.node.resources.block import Block
+from wulfling.node.resources.directory import Directory
+from wulfling.node.resources.file import File
+from wulfling.node.resources.packages import Packages
+from wulfling.node.resources.service import Service
+
+EXPORTS_FILE = "/etc/exports.d/wulfling.exports"
+
+# After a restart an NFSv4 server gives its clients this many seconds to claim back their
+# locks, and nobody may open a file meanwhile; the default of 90 would outlast the boot.
+GRACE_SECONDS = 15
+
+MOUNT_OPTIONS = ",".join(
+    (
+        "rw",
+        "hard",  # a job waits for the server rather than losing what it wrote
+        "noatime",
+        "_netdev",
+        "nofail",  # a board boots without its file server
+        "x-systemd.automount",  # ... and finds it whenever it comes: boot order never matters
+        "x-systemd.mount-timeout=60",
+    )
+)
+
+
+def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
+    """Exports on the server of each share, automounts on everybody else."""
+    served = [share for share in cluster.storage if share.server == node.name]
+    mounted = [share for share in cluster.storage if share.server != node.name]
+    if served:
+        yield from _server(cluster, node, served)
+    if mounted:
+        yield from _client(mounted)
+
+
+def _server(cluster: Cluster, node: Node, shares: list[Share]) -> Iterator[Resource]:
+    yield Packages(names=("nfs-kernel-server",), why="this board is the file server (2-15)")
+    for share in shares:
+        yield Directory(path=share.path, why="what the others mount (2-16)")
+    settings = File(
+        path="/etc/nfs.conf.d/wulfling.conf",
+        content="[nfsd]\nvers3=n\nvers4=y\n"
+        f"grace-time={GRACE_SECONDS}\nlease-time={GRACE_SECONDS}\n",
+        why="nfs.conf(5): NFSv4 needs one open port, 2049 (2-18)",
+    )
+    clients = [n.address for n in cluster.nodes if n.name != node.name]
+    options = "rw,sync,root_squash,no_subtree_check"
+    exports = File(
+        path=EXPORTS_FILE,
+        content="".join(
+            f"{share.path} " + " ".join(f"{address}({options})" for address in clients) + "\n"
+            for share in shares
+        ),
+        why="exports(5): the boards of this cluster and nobody else; their root is not ours",
+    )
+    yield settings
+    yield Directory(path="/etc/exports.d")
+    yield exports
+    yield Service(
+        unit="nfs-server.service",
+        configured=digest(settings.content, exports.content),
+        watches=(settings.key, exports.key),
+        why="the kernel's NFS server; it reads the exports when it starts (exportfs -r)",
+    )
+
+
+def _client(shares: list[Share]) -> Iterator[Resource]:
+    yield Packages(names=("nfs-common",), why="mounts NFS")
+    table = Block(
+        path="/etc/fstab",
+        text="".join(f"{s.server}:{s.path} {s.path} nfs4 {MOUNT_OPTIONS} 0 0\n" for s in shares),
+        why="the same paths on every board (2-20)",
+    )
+    yield table
+    for share in shares:
+        yield Service(
+            unit=share.path.strip("/").replace("/", "-") + ".automount",
+            configured=digest(table.text),
+            watches=(table.key,),
+            why=f"{share.path} is mounted when somebody looks into it",
+        )
