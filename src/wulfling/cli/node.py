@@ -1,0 +1,48 @@
+"""``wulfling node``: work on one node."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from wulfling.cli.setting import setting
+from wulfling.errors import WulflingError
+from wulfling.transport.ssh import arguments
+
+
+@click.group()
+def node() -> None:
+    """Work on one node."""
+
+
+@node.command(context_settings={"ignore_unknown_options": True})
+@click.argument("name")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def shell(file: Path, name: str, command: tuple[str, ...]) -> None:
+    """A shell on NAME as the admin account, or the end of one COMMAND given after `--`.
+
+    The exit code is the shell's or the command's; 255 when the node does not answer.
+    """
+    addresses = setting(file).addresses
+    if name not in addresses:
+        raise WulflingError(
+            f"there is no node {name}", hint=f"the file has {', '.join(addresses)}", where=str(file)
+        )
+    argv = list(arguments(addresses[name], addresses[name].users[0]))
+    if command:
+        argv.append(shlex.join(command))
+    elif sys.stdin.isatty():
+        argv = ["-t" if word == "-T" else word for word in argv if word != "RequestTTY=no"]
+        argv = [word for i, word in enumerate(argv) if not _dangling(argv, i)]
+    sys.stdout.flush()
+    os.execvp(argv[0], argv)
+
+
+def _dangling(argv: list[str], i: int) -> bool:
+    """An ``-o`` whose value was dropped."""
+    return argv[i] == "-o" and argv[i + 1 : i + 2] in (["-o"], ["-i"], ["--"])

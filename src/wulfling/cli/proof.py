@@ -1,0 +1,74 @@
+"""``wulfling verify`` and ``wulfling status``: is it a cluster, and how is it?"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import click
+
+from wulfling.cli import show
+from wulfling.cli.river import OUTPUT
+from wulfling.cli.setting import setting
+from wulfling.converge import verify as proof
+from wulfling.converge.status import status as ask_status
+from wulfling.errors import CommandFailed
+from wulfling.model.finding import Finding, Verdict
+from wulfling.transport.ssh import Ssh
+
+STATUS_HEADER = ("NODE", "ADDRESS", "ROLES", "STATE", "LOAD", "MEMORY", "UP")
+
+
+@click.command()
+@OUTPUT
+@click.pass_obj
+def verify(file: Path, output: str) -> int:
+    """Prove the cluster: clocks, mounts, idle nodes, and one MPI job across all of them.
+
+    Exit code 0: proven; 3: a node is unreachable; 4: something is wrong, and the line says what.
+    """
+    prepared = setting(file)
+    dial = Ssh()
+    started = time.monotonic()
+
+    async def ask(node: str, argv: tuple[str, ...]) -> str:
+        done = await dial.run(prepared.addresses[node], argv, root=True, timeout=240)
+        if done.code != 0:
+            raise CommandFailed(argv, done.code, done.stderr or done.stdout, where=node)
+        return done.stdout
+
+    def tell(finding: Finding) -> None:
+        if output == "text":
+            click.echo(show.finding_line(finding))
+
+    findings = asyncio.run(proof.verify(prepared.resolve(), ask, tell))
+    if output == "json":
+        click.echo(show.as_json([show.finding_json(finding) for finding in findings]))
+    bad = sum(finding.verdict is not Verdict.GOOD for finding in findings)
+    if not bad:
+        seconds = time.monotonic() - started
+        click.echo(f"proven by {len(findings)} checks in {seconds:.1f} s", err=True)
+        return 0
+    click.echo(f"{bad} of {len(findings)} checks failed", err=True)
+    return 3 if any(finding.verdict is Verdict.UNKNOWN for finding in findings) else 4
+
+
+@click.command()
+@OUTPUT
+@click.pass_obj
+def status(file: Path, output: str) -> int:
+    """Every node at a glance: does it answer, what does Slurm say, load and memory.
+
+    Exit code 0: every node is well; 3: some are unreachable; 4: Slurm says one is down.
+    """
+    prepared = setting(file)
+    found = asyncio.run(ask_status(prepared.resolve(), prepared.addresses, Ssh()))
+    if output == "json":
+        click.echo(show.as_json([node.as_json() for node in found]))
+    else:
+        for line in show.table(STATUS_HEADER, [node.cells() for node in found]):
+            click.echo(line)
+    if any(not node.reachable for node in found):
+        return 3
+    return 4 if any(node.unwell for node in found) else 0

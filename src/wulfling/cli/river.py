@@ -1,0 +1,146 @@
+"""``wulfling plan`` and ``wulfling apply``: from the file to the boards."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+import click
+
+from wulfling.cli import show
+from wulfling.cli.progress import Progress
+from wulfling.cli.setting import Setting, setting
+from wulfling.converge.apply import apply as converge
+from wulfling.converge.events import OnEvent
+from wulfling.converge.observe import plan as observe
+from wulfling.converge.outcome import Outcome
+from wulfling.converge.session import Errand, Known
+from wulfling.model.plan import Status
+from wulfling.model.resource import Resource
+from wulfling.transport.ssh import Ssh
+
+OUTPUT = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+Verb = Callable[[Errand, Ssh, OnEvent], Awaitable[Outcome]]
+
+
+@click.command()
+@OUTPUT
+@click.pass_obj
+def plan(file: Path, output: str) -> int:
+    """Show what would change on every board, and change nothing.
+
+    Exit code 0: nothing to do; 2: changes; 3: some boards are unreachable; 4: a board failed.
+    """
+    outcome = talk(setting(file), observe, show_progress=False)
+    if output == "json":
+        click.echo(show.as_json(show.plan_json(outcome.plan)))
+    else:
+        _tell_plan(outcome)
+        if outcome.plan.changes:
+            click.echo(f"next: wulfling -f {file} apply", err=True)
+    return outcome.exit_code
+
+
+@click.command()
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@OUTPUT
+@click.pass_obj
+def apply(file: Path, yes: bool, output: str) -> int:
+    """Bring every board to what the file says. Killed at any moment, run it again.
+
+    Exit code 0: done; 3: some boards are unreachable, the others are done; 4: a board failed.
+    """
+    prepared = setting(file)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("nobody is here to be asked; `apply -y` goes ahead")
+        outcome = talk(prepared, observe, show_progress=False)
+        _tell_plan(outcome)
+        if not outcome.plan.changes:
+            return 0 if outcome.exit_code == 2 else outcome.exit_code
+        click.confirm("Apply?", abort=True)
+    outcome = talk(prepared, converge, show_progress=output == "text")
+    if output == "json":
+        click.echo(show.as_json(show.plan_json(outcome.plan)))
+    else:
+        _tell_apply(outcome, file)
+    return outcome.exit_code
+
+
+def talk(prepared: Setting, verb: Verb, *, show_progress: bool) -> Outcome:
+    """Hold one conversation with all boards and return what came of it."""
+    from wulfling.transport.blobs import blob
+
+    cluster = prepared.resolve()
+
+    def compile_known(known: Known) -> Mapping[str, tuple[Resource, ...]]:
+        from wulfling.components import compile_cluster
+
+        return compile_cluster(prepared.resolve(known.hardware, known.secrets))
+
+    errand = Errand(
+        addresses=tuple(prepared.addresses.values()),
+        head=cluster.head,
+        operator=f"{getpass.getuser()}@{socket.gethostname()}",
+        compile=compile_known,
+        blob=blob,
+        meanwhile=_import_components,
+    )
+    with Progress([node.name for node in cluster.nodes], shown=show_progress) as progress:
+
+        async def converse() -> Outcome:
+            return await verb(errand, Ssh(), progress.take)
+
+        return asyncio.run(converse())
+
+
+def _import_components() -> None:
+    """Done while the boards are being reached, because it takes as long."""
+    import wulfling.components  # noqa: F401
+
+
+def _tell_errors(outcome: Outcome) -> None:
+    for node, error in outcome.errors.items():
+        if node in outcome.plan.unreachable:
+            continue
+        click.secho(f"{node}: {error.message}", fg="red", err=True)
+    for error in outcome.errors.values():
+        if error.hint:
+            click.echo(f"  hint: {error.hint}", err=True)
+
+
+def _tell_plan(outcome: Outcome) -> None:
+    for line in show.plan_lines(outcome.plan):
+        click.echo(line)
+    _tell_errors(outcome)
+    count = len(outcome.plan.changes)
+    nodes = len({step.node for step in outcome.plan.steps})
+    if count:
+        click.echo(f"{count} changes on {nodes} nodes, fingerprint {outcome.plan.fingerprint}")
+    else:
+        click.echo(f"0 changes on {nodes} nodes")
+
+
+def _tell_apply(outcome: Outcome, file: Path) -> None:
+    for node, words in outcome.repaired.items():
+        for word in words:
+            click.echo(f"{node}: repaired: {word}")
+    for node in dict.fromkeys(step.node for step in outcome.plan.steps):
+        steps = [step for step in outcome.plan.steps if step.node == node]
+        changed = sum(step.status is Status.CHANGED for step in steps)
+        click.echo(f"{node}: {changed} changed, {len(steps)} resources")
+    unwell = outcome.plan.of(Status.FAILED, Status.PENDING)
+    for step in unwell:
+        for line in show.step_lines(step):
+            click.echo(f"{step.node}:{line}")
+    for node, reason in outcome.plan.unreachable.items():
+        click.secho(f"{node}: unreachable: {reason}", fg="red")
+    _tell_errors(outcome)
+    if outcome.exit_code == 0:
+        click.echo(f"next: wulfling -f {file} verify", err=True)
+    else:
+        click.echo(f"next: wulfling -f {file} apply   # again, when that is mended", err=True)

@@ -1,0 +1,62 @@
+"""What a verb needs before it starts: the cluster file, and how to reach each of its nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wulfling import spec
+from wulfling.model.cluster import Cluster, Hardware, Secrets
+from wulfling.transport import pins
+from wulfling.transport.link import Address
+
+if TYPE_CHECKING:
+    from wulfling.spec import Spec
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A cluster file that was read, its tool key, and the addresses of its nodes."""
+
+    spec: Spec
+    admin_keys: tuple[str, ...]
+    addresses: Mapping[str, Address]
+
+    def resolve(
+        self, hardware: Mapping[str, Hardware] | None = None, secrets: Secrets | None = None
+    ) -> Cluster:
+        """The cluster as far as it is known: what the file says and what was measured."""
+        return spec.resolve(self.spec, hardware or {}, secrets, self.admin_keys)
+
+
+def setting(file: Path) -> Setting:
+    """Read the cluster file. Raises ``BadFile`` with every problem at once."""
+    read = spec.load(file)
+    keys = _tool_keys(read.cluster) if read.virtual else ()
+    cluster = spec.resolve(read, {}, None, keys)
+    proxy = _lab_proxy(cluster.name) if cluster.virtual else ()
+    addresses = {
+        node.name: Address(
+            node=node.name,
+            host=str(node.address),
+            users=tuple(dict.fromkeys((cluster.admin, cluster.login))),
+            identities=(pins.identity(cluster.name),) if cluster.virtual else (),
+            known_hosts=(pins.known_hosts(cluster.name),),
+            proxy=tuple(word.replace("%h", str(node.address)).replace("%p", "22") for word in proxy),
+            virtual=cluster.virtual,
+        )
+        for node in cluster.nodes
+    }
+    return Setting(read, keys, addresses)
+
+
+def _tool_keys(cluster: str) -> tuple[str, ...]:
+    return (Path(f"{pins.identity(cluster)}.pub").read_text(encoding="utf-8").strip(),)
+
+
+def _lab_proxy(cluster: str) -> tuple[str, ...]:
+    from wulfling.lab import lab  # only virtual boards need it
+
+    return lab.proxy_command(cluster)
