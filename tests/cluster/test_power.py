@@ -1,0 +1,25 @@
+"""The plug is pulled on all boards at once; they start in any order; nobody types a command."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+from conftest import Cluster
+
+pytestmark = pytest.mark.lab
+
+NODES = ["rpnode01", "rpnode02", "filenode01"]
+SEED = 20261123
+
+
+@pytest.mark.parametrize("turn", range(5))
+def test_all_nodes_are_idle_again_after_a_power_cut(cluster: Cluster, turn: int) -> None:
+    order = random.Random(SEED + turn).sample(NODES, k=len(NODES))
+    cluster.wulfling("lab", "cut", *NODES)
+    for node in order:
+        cluster.start("lab", "up", node)
+        time.sleep(2)
+    cluster.wait_idle()
+    assert sorted(cluster.pi("srun -N 2 hostname").split()) == ["rpnode01", "rpnode02"]
