@@ -1,86 +1,11 @@
-"""A real cluster on virtual boards, used as a person would use it: by the command line alone."""
+"""The cluster that the tests of this folder share: three boards, converged once."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "examples" / "raspi-hpc.yaml"
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """A cluster file and the means to use what it describes."""
-
-    file: Path
-
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        """Start ``wulfling`` with these words and do not wait for it."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "wulfling", "-f", str(self.file), *words],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            env={**os.environ, "NO_COLOR": "1"},
-        )
-
-    def wulfling(self, *words: str, code: int = 0) -> str:
-        """What ``wulfling`` with these words printed; it has to exit with ``code``."""
-        process = self.start(*words)
-        out, err = process.communicate(timeout=1200)
-        assert process.returncode == code, f"wulfling {' '.join(words)}:\n{out}\n{err}"
-        return out
-
-    def on(self, node: str, script: str, *, person: str = "root") -> str:
-        """What a shell script printed on ``node``; it has to succeed."""
-        words = ["sudo", "-i", "-u", person, "bash", "-euc", script]
-        return self.wulfling("node", "shell", node, "--", *words)
-
-    def pi(self, script: str, node: str = "rpnode01") -> str:
-        """A script of the user pi, in pi's home."""
-        return self.on(node, f"cd ~; {script}", person="pi")
-
-    def state(self, job: str) -> str:
-        """The state of a job as sacct tells it, once the job has ended (60 s at most)."""
-        for _ in range(60):
-            said = self.pi(f"sacct -n -X -P -j {job} -o State").strip()
-            if said and said.split()[0] not in ("PENDING", "RUNNING", "COMPLETING"):
-                return said.split()[0]
-            time.sleep(1)
-        return said
-
-    def wait_idle(self, seconds: int = 120) -> None:
-        """Return when every node is idle; fail after ``seconds``."""
-        deadline = time.monotonic() + seconds
-        said = ""
-        while time.monotonic() < deadline:
-            try:
-                said = self.on("rpnode01", "sinfo -hN -o '%N %T'")
-            except AssertionError as error:
-                said = str(error)
-            if said.split() == ["rpnode01", "idle", "rpnode02", "idle"]:
-                return
-            time.sleep(1)
-        pytest.fail(f"not idle after {seconds} s: {said}")
-
-
-def cluster_file(folder: Path, name: str) -> Path:
-    """The example's cluster under another name, so that tests never meet a user's lab."""
-    file = folder / "cluster.yaml"
-    text = EXAMPLE.read_text(encoding="utf-8")
-    assert "cluster: raspi-hpc\n" in text
-    file.write_text(text.replace("cluster: raspi-hpc\n", f"cluster: {name}\n"), encoding="utf-8")
-    return file
+from boards import Cluster, cluster_file
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import Cluster
+from boards import Cluster
 
 pytestmark = pytest.mark.lab
 
@@ -26,8 +26,7 @@ def _services(said: list[str]) -> list[list[str]]:
     """The daemons' start times; transient units of our own logins come and go."""
     ours = ("slurm", "munge", "chrony", "mariadb", "nfs-server")
     return [
-        [part for part in text.split("\n\n") if any(name in part for name in ours)]
-        for text in said
+        [part for part in text.split("\n\n") if any(name in part for name in ours)] for text in said
     ]
 
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Cluster, cluster_file
+from boards import Cluster, cluster_file
 from fingerprint import SCRIPT
 
-pytestmark = [pytest.mark.lab, pytest.mark.crash]
+pytestmark = pytest.mark.crash
 
 NODES = ("rpnode01", "rpnode02", "filenode01")
 KILLS = int(os.environ.get("WULFLING_KILLS", "20"))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-
 import pytest
-from conftest import ROOT, Cluster
+from boards import ROOT, Cluster
 
 pytestmark = pytest.mark.lab
 

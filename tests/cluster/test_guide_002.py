@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from conftest import Cluster
+from boards import Cluster
 
 pytestmark = pytest.mark.lab
 

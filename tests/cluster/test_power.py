@@ -6,7 +6,7 @@ import random
 import time
 
 import pytest
-from conftest import Cluster
+from boards import Cluster
 
 pytestmark = pytest.mark.lab
 

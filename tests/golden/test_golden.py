@@ -31,7 +31,9 @@ def cluster_of(shape: str) -> Cluster:
         for name, board in measured.items()
     }
     document = spec.load(HERE / shape / "cluster.yaml")
-    return spec.resolve(document, hardware, Secrets(munge_key=b"0123456789abcdef" * 8), (ADMIN_KEY,))
+    return spec.resolve(
+        document, hardware, Secrets(munge_key=b"0123456789abcdef" * 8), (ADMIN_KEY,)
+    )
 
 
 def told(resource: Resource) -> str:

@@ -23,6 +23,8 @@ def init(file: Path, name: str, real: bool, lang: str) -> None:
         with file.open("x", encoding="utf-8") as new:
             new.write(text)
     except FileExistsError:
-        raise WulflingError(f"{file} is there already", hint="wulfling -f OTHER.yaml init") from None
+        raise WulflingError(
+            f"{file} is there already", hint="wulfling -f OTHER.yaml init"
+        ) from None
     click.echo(f"{file} is written")
     click.echo(f"next: wulfling -f {file} {'plan' if real else 'lab up'}", err=True)

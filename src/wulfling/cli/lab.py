@@ -141,6 +141,4 @@ def _asked_for(prepared: Setting, cluster: Cluster) -> LabSpec:
         BoardSpec(node.name, node.address, prepared.spec.board_memory(node.name))
         for node in cluster.nodes
     ]
-    return LabSpec(
-        cluster.name, cluster.network, tuple(boards), cluster.admin, prepared.admin_keys
-    )
+    return LabSpec(cluster.name, cluster.network, tuple(boards), cluster.admin, prepared.admin_keys)

@@ -44,12 +44,18 @@ def setting(file: Path) -> Setting:
             users=tuple(dict.fromkeys((cluster.admin, cluster.login))),
             identities=(pins.identity(cluster.name),) if cluster.virtual else (),
             known_hosts=(pins.known_hosts(cluster.name),),
-            proxy=tuple(word.replace("%h", str(node.address)).replace("%p", "22") for word in proxy),
+            proxy=tuple(
+                word.replace("%h", str(node.address)).replace("%p", "22") for word in proxy
+            ),
             virtual=cluster.virtual,
         )
         for node in cluster.nodes
     }
     return Setting(read, keys, addresses)
+
+
+def _filled(word: str, host: str) -> str:
+    return word.replace("%h", host).replace("%p", "22")
 
 
 def _tool_keys(cluster: str) -> tuple[str, ...]:

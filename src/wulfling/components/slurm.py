@@ -99,7 +99,7 @@ def _controller(cluster: Cluster) -> Iterator[Resource]:
     yield Service(
         unit="slurmctld.service",
         configured=digest(*(file.content for file in (*files, drop_in[1]))),
-        watches=tuple(file.key for file in (*files, drop_in[1])) + ("service:munge.service",),
+        watches=(*tuple(file.key for file in (*files, drop_in[1])), "service:munge.service"),
         ready=("scontrol", "ping"),
         why="the controller; running jobs survive its restart",
     )

@@ -51,7 +51,7 @@ def _clock(cluster: Cluster, node: Node) -> Iterator[Resource]:
         )
     else:
         text = (
-            "# The clock of the head, stepped at any time: a board without a battery wakes in 1970.\n"
+            "# Stepped at any time, because a board without a battery wakes in 1970.\n"
             f"server {cluster.address(cluster.head)} iburst prefer trust minpoll 4 maxpoll 6\n"
             "makestep 1 -1\n"
         )

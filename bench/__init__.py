@@ -1,0 +1,1 @@
+"""Speeds as ratios, measured on virtual boards: `./dev bench`."""
