@@ -11,13 +11,16 @@ import json
 import os
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from wulfling import spec
 from wulfling.components import compile_cluster
 from wulfling.model.cluster import Cluster, Hardware, Secrets
+from wulfling.components.slurm_conf import slurm_conf
 from wulfling.model.resource import Resource
+from wulfling.model.slurm_keys import OWNED_KEYS
 
 HERE = Path(__file__).parent
 SHAPES = sorted(path.parent.name for path in HERE.glob("*/cluster.yaml"))
@@ -26,14 +29,16 @@ ADMIN_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIADMINADMINADMINADMINADMINADMIN
 
 def cluster_of(shape: str) -> Cluster:
     measured = json.loads((HERE / shape / "hardware.json").read_text(encoding="utf-8"))
-    hardware = {
-        name: Hardware(**{k: tuple(v) if isinstance(v, list) else v for k, v in board.items()})
-        for name, board in measured.items()
-    }
+    hardware = {name: _hardware(board) for name, board in measured.items()}
     document = spec.load(HERE / shape / "cluster.yaml")
     return spec.resolve(
         document, hardware, Secrets(munge_key=b"0123456789abcdef" * 8), (ADMIN_KEY,)
     )
+
+
+def _hardware(board: dict[str, Any]) -> Hardware:
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in board.items()}
+    return Hardware(**values)
 
 
 def told(resource: Resource) -> str:
@@ -88,6 +93,12 @@ def test_every_resource_can_be_explained(shape: str) -> None:
         for resource in resources:
             assert resource.commands(), resource.key
             assert resource.undo(), resource.key
+
+
+def test_every_key_that_is_written_is_known_as_ours() -> None:
+    text = slurm_conf(cluster_of("head-worker-storage"))
+    keys = {line.split("=")[0] for line in text.splitlines() if not line.startswith("#")}
+    assert keys <= OWNED_KEYS
 
 
 def test_no_secret_is_shown_by_explain() -> None:

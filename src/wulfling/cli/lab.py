@@ -137,8 +137,8 @@ def _virtual(prepared: Setting) -> Cluster:
 
 
 def _asked_for(prepared: Setting, cluster: Cluster) -> LabSpec:
-    boards = [
-        BoardSpec(node.name, node.address, prepared.spec.board_memory(node.name))
-        for node in cluster.nodes
-    ]
-    return LabSpec(cluster.name, cluster.network, tuple(boards), cluster.admin, prepared.admin_keys)
+    from wulfling.spec.members import members
+
+    memory = {member.name: member.board_memory_mb for member in members(prepared.spec)}
+    boards = tuple(BoardSpec(n.name, n.address, memory[n.name]) for n in cluster.nodes)
+    return LabSpec(cluster.name, cluster.network, boards, cluster.admin, prepared.admin_keys)

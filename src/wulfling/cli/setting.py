@@ -13,7 +13,7 @@ from wulfling.transport import pins
 from wulfling.transport.link import Address
 
 if TYPE_CHECKING:
-    from wulfling.spec import Spec
+    from wulfling.spec.schema import Spec
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Setting:
 def setting(file: Path) -> Setting:
     """Read the cluster file. Raises ``BadFile`` with every problem at once."""
     read = spec.load(file)
-    keys = _tool_keys(read.cluster) if read.virtual else ()
+    keys = _tool_keys(read.cluster) if read.boards == "virtual" else spec.operator_keys()
     cluster = spec.resolve(read, {}, None, keys)
     proxy = _lab_proxy(cluster.name) if cluster.virtual else ()
     addresses = {

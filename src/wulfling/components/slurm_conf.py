@@ -1,7 +1,7 @@
 """Writes slurm.conf and cgroup.conf from the cluster: a typed writer, never a template.
 
-Every key is written here and nowhere else; ``OWNED`` lists them, so that the file's
-``extra:`` cannot say the opposite in silence. Sources: slurm.conf(5), cgroup.conf(5).
+Every key is written here and nowhere else; ``model.slurm_keys`` lists them, so that the
+file's ``extra:`` cannot say the opposite in silence. Sources: slurm.conf(5), cgroup.conf(5).
 """
 
 from __future__ import annotations
@@ -86,17 +86,6 @@ def _settings(cluster: Cluster) -> dict[str, str]:
         # Virtual boards have one CPU each and say so in the file when they stand for more.
         settings["SlurmdParameters"] = "config_overrides"
     return settings
-
-
-OWNED = frozenset(
-    """AccountingStorageEnforce AccountingStorageHost AccountingStorageType AuthInfo AuthType
-    ClusterName JobAcctGatherFrequency JobAcctGatherType JobCompLoc JobCompType MailProg
-    MpiDefault NodeName PartitionName ProctrackType PropagateResourceLimitsExcept
-    ReturnToService SchedulerType SelectType SelectTypeParameters SlurmUser SlurmctldHost
-    SlurmctldLogFile SlurmctldParameters SlurmctldPidFile SlurmctldTimeout SlurmdLogFile
-    SlurmdParameters SlurmdPidFile SlurmdSpoolDir SlurmdTimeout StateSaveLocation
-    TaskPlugin TaskProlog""".split()
-)
 
 
 def memory_for_jobs(node: Node) -> int:

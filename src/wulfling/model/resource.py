@@ -7,7 +7,6 @@ no part of the state (order, reasons, probes) is a field with ``compare=False``.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -75,6 +74,8 @@ class Resource:
 
 def digest(*texts: str) -> str:
     """Twelve hexadecimal digits that change when any of ``texts`` does."""
+    import hashlib  # loads OpenSSL, and on a board most runs need none of it
+
     return hashlib.sha256("\0".join(texts).encode(errors="surrogateescape")).hexdigest()[:12]
 
 

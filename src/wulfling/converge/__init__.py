@@ -1,0 +1,1 @@
+"""What the boards are against what they should be: plan it, make it so, prove it."""

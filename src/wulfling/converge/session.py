@@ -1,0 +1,371 @@
+"""The conversation with all nodes at once: hello, what should be, and every step as it is taken."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from wulfling.converge.awaits import Release, Waits
+from wulfling.converge.events import (
+    Begin,
+    Connected,
+    Done,
+    Hello,
+    Lost,
+    OnEvent,
+    StepDone,
+    Waiting,
+)
+from wulfling.converge.outcome import Outcome
+from wulfling.errors import IdentityMismatch, Locked, NodeFailed, Unreachable, WulflingError
+from wulfling.model.cluster import Hardware, Secrets
+from wulfling.model.plan import Plan, Status, Step
+from wulfling.model.resource import Resource
+from wulfling.transport.link import Address, Dial, Link
+from wulfling.transport.program import program
+
+OPEN_AT_ONCE = 64
+"""Connections that are being made at the same time."""
+
+
+NOT_MADE_YET = Secrets(munge_key=b"the first apply makes it")
+"""Stands for the secrets in a plan before the first apply, so that the plan is complete."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What can be known before anything is declared.
+
+    ``hardware`` was measured now, or is remembered by the head for a node that is away.
+    ``secrets`` is None while the head is away.
+    """
+
+    hardware: Mapping[str, Hardware]
+    secrets: Secrets | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errand:
+    """Whom to talk to, and how to get at what they should be.
+
+    ``compile`` is called once, after every node has said hello or was lost. ``blob`` brings a
+    file by its sha256. ``meanwhile`` is called once, while the nodes are being reached: the
+    place for imports that ``compile`` will need.
+    """
+
+    addresses: tuple[Address, ...]
+    head: str
+    operator: str
+    compile: Callable[[Known], Mapping[str, tuple[Resource, ...]]]
+    blob: Callable[[str], bytes]
+    meanwhile: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds without a word until a node counts as lost.
+
+    ``hello`` is short for a plan, which only reads, and long for an apply, which may first have
+    to repair an installation that was cut off. ``step`` is apt-get on a slow SD card.
+    """
+
+    hello: float
+    step: float = 3600.0
+
+
+@dataclass
+class _Talk:
+    """One node's side of the conversation."""
+
+    address: Address
+    link: Link | None = None
+    messages: AsyncIterator[dict[str, Any]] | None = None
+    hardware: Hardware | None = None
+    at: str = ""  # the step that has begun and not ended
+    ended: bool = False
+    hello: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def node(self) -> str:
+        return self.address.node
+
+
+class Conversation:
+    """One plan or apply, from the first connection to the last."""
+
+    def __init__(
+        self,
+        do: Literal["plan", "apply"],
+        errand: Errand,
+        dial: Dial,
+        tell: OnEvent,
+        patience: Patience,
+    ) -> None:
+        self._do, self._errand, self._dial = do, errand, dial
+        self._tell, self._patience = tell, patience
+        self._talks = {address.node: _Talk(address) for address in errand.addresses}
+        self._doors = asyncio.Semaphore(OPEN_AT_ONCE)
+        self._steps: list[Step] = []
+        self._errors: dict[str, WulflingError] = {}
+        self._waits = Waits({}, {})
+        self._blobs: dict[str, asyncio.Future[bytes]] = {}
+
+    async def hold(self) -> Outcome:
+        """Talk until every node is done or lost.
+
+        Raises ``IdentityMismatch`` and ``Locked``, with the names of all nodes concerned and
+        before anything was sent to any node, and whatever ``compile`` raises.
+        """
+        try:
+            await _together(map(self._greet, self._talks.values()), self._errand.meanwhile)
+            self._stop_if_refused()
+            known = self._known()
+            declared = self._errand.compile(known)
+            at_work = [talk for talk in self._talks.values() if not talk.ended]
+            keys = {t.node: [r.key for r in declared.get(t.node, ())] for t in at_work}
+            absent = {node: _absence(error) for node, error in self._errors.items()}
+            self._waits = Waits(keys, absent)
+            # Without the head's secrets a part of the cluster is not declared, and what is not
+            # declared is not to be taken back for that.
+            retire = known.secrets is not None
+            orders = ((talk, declared.get(talk.node, ())) for talk in at_work)
+            await _together(self._work(talk, own, retire=retire) for talk, own in orders)
+        finally:
+            await _together(talk.link.close() for talk in self._talks.values() if talk.link)
+        return self._outcome(known)
+
+    def _outcome(self, known: Known) -> Outcome:
+        order = {node: number for number, node in enumerate(self._talks)}
+        steps = sorted(self._steps, key=lambda step: order[step.node])
+        unreachable = {
+            node: self._errors[node].message
+            for node in order
+            if isinstance(self._errors.get(node), Unreachable)
+        }
+        hellos = {talk.node: talk.hello.get("repaired", ()) for talk in self._talks.values()}
+        return Outcome(
+            plan=Plan(tuple(steps), unreachable),
+            errors={node: self._errors[node] for node in order if node in self._errors},
+            hardware=known.hardware,
+            repaired={node: tuple(words) for node, words in hellos.items() if words},
+            applied=self._do == "apply",
+        )
+
+    # -- hello ---------------------------------------------------------------------------
+
+    async def _greet(self, talk: _Talk) -> None:
+        try:
+            async with self._doors:
+                talk.link = await self._dial.open(talk.address)
+            self._tell(Connected(talk.node))
+            await talk.link.send(self._order(talk))
+            talk.messages = talk.link.messages()
+            await self._hear_hello(talk)
+        except WulflingError as error:
+            self._lose(talk, error)
+
+    def _order(self, talk: _Talk) -> dict[str, Any]:
+        order: dict[str, Any] = {"do": self._do, "operator": self._errand.operator}
+        if self._do == "apply":
+            order["program"] = program().sha256
+        if talk.node == self._errand.head:
+            order["secrets"] = True
+        return order
+
+    async def _hear_hello(self, talk: _Talk) -> None:
+        while talk.hardware is None:
+            message = await self._next(talk, self._patience.hello)
+            event = message.get("event")
+            if event == "hello":
+                talk.hello = message
+                talk.hardware = _hardware(message.get("facts"))
+                if talk.hardware is None:
+                    raise NodeFailed("its hardware was not understood", where=talk.node)
+                repaired = tuple(message.get("repaired", ()))
+                self._tell(Hello(talk.node, talk.hardware, repaired))
+            elif event == "locked":
+                raise Locked(str(message.get("by", "somebody else is at it")), where=talk.node)
+            else:
+                self._overhear(talk, message)
+
+    def _stop_if_refused(self) -> None:
+        """Raise what no other node's answer can make good, all of one kind in one error."""
+        local = [e for e in self._errors.values() if type(e) is WulflingError]
+        if local:
+            raise local[0]
+        for kind in (IdentityMismatch, Locked):
+            found = [error for error in self._errors.values() if isinstance(error, kind)]
+            if len(found) == 1:
+                raise found[0]
+            if found:
+                raise kind("\n".join(map(str, found)), hint=found[0].hint)
+
+    def _known(self) -> Known:
+        head = self._talks.get(self._errand.head)
+        hardware = {}
+        remembered = _remembered(head.hello.get("known")) if head else {}
+        for talk in self._talks.values():
+            board = talk.hardware or remembered.get(talk.node)
+            if board is not None:
+                hardware[talk.node] = board
+        return Known(hardware, self._secrets(head) if head and not head.ended else None)
+
+    def _secrets(self, head: _Talk) -> Secrets | None:
+        if kept := head.hello.get("secrets", {}).get("munge_key"):
+            return Secrets(munge_key=base64.b64decode(kept))
+        if self._do == "plan":
+            return NOT_MADE_YET
+        # 512 bits, in letters that can be part of a text file: munged(8) takes any 32 to 1024
+        # bytes.
+        return Secrets(munge_key=secrets.token_hex(64).encode("ascii"))
+
+    # -- work ----------------------------------------------------------------------------
+
+    async def _work(self, talk: _Talk, resources: Iterable[Resource], *, retire: bool) -> None:
+        from wulfling.node.resources import as_json  # 10 ms, while the boards are busy anyway
+
+        try:
+            assert talk.link
+            wanted = [as_json(resource) for resource in resources]
+            await talk.link.send({"resources": wanted, "retire": retire})
+            while not talk.ended:
+                silent = self._waits.is_waiting(talk.node)
+                message = await self._next(talk, None if silent else self._patience.step)
+                await self._take(talk, message)
+        except WulflingError as error:
+            self._lose(talk, error)
+        reason = (
+            _absence(self._errors[talk.node]) if talk.node in self._errors else "ended without it"
+        )
+        await self._release(self._waits.leave(talk.node, reason))
+
+    async def _take(self, talk: _Talk, message: dict[str, Any]) -> None:
+        """Do what one message asks for."""
+        match message:
+            case {"event": "step", "key": str(key)}:
+                step = _step(talk.node, key, message)
+                talk.at = ""
+                self._steps.append(step)
+                self._tell(StepDone(step))
+                await self._release(self._waits.settle(talk.node, key, step.status))
+            case {"event": "begin", "key": str(key)}:
+                talk.at = key
+                self._tell(Begin(talk.node, key))
+            case {"event": "await", "key": str(key), "for": list(awaited)}:
+                released = self._waits.wait(talk.node, key, awaited)
+                if self._waits.is_waiting(talk.node):
+                    self._tell(Waiting(talk.node, " and ".join(awaited)))
+                await self._release(released)
+            case {"event": "need", "blob": str(sha256)}:
+                assert talk.link
+                data = base64.b64encode(await self._blob(sha256)).decode()
+                await talk.link.send({"blob": sha256, "data": data})
+            case {"event": "done"}:
+                talk.ended = True
+                self._tell(Done(talk.node))
+            case _:
+                self._overhear(talk, message)
+
+    async def _blob(self, sha256: str) -> bytes:
+        """In a thread, because it may be a download, and once, however many boards ask."""
+        if sha256 not in self._blobs:
+            thread = asyncio.to_thread(self._errand.blob, sha256)
+            self._blobs[sha256] = asyncio.ensure_future(thread)
+        return await asyncio.shield(self._blobs[sha256])
+
+    async def _release(self, released: Iterable[Release]) -> None:
+        for release in released:
+            link = self._talks[release.node].link
+            if link is None:
+                continue
+            if release.because:
+                await link.send({"give up": release.key, "because": release.because})
+            else:
+                await link.send({"go": release.key})
+
+    # -- both ----------------------------------------------------------------------------
+
+    async def _next(self, talk: _Talk, patience: float | None) -> dict[str, Any]:
+        assert talk.messages
+        try:
+            return await asyncio.wait_for(anext(talk.messages), patience)
+        except asyncio.TimeoutError:
+            raise Unreachable(f"said nothing for {patience:g} s", where=talk.node) from None
+        except StopAsyncIteration:
+            raise NodeFailed("the node program ended too early", where=talk.node) from None
+
+    def _overhear(self, talk: _Talk, message: dict[str, Any]) -> None:
+        match message:
+            case {"event": "waiting", "for": str(what)}:
+                self._tell(Waiting(talk.node, what))
+            case {"event": "failed", "message": str(words)}:
+                raise NodeFailed(words, where=talk.node)
+            case _:
+                words = json.dumps(message)[:80]
+                raise NodeFailed(f"the node program said what has no meaning: {words}")
+
+    def _lose(self, talk: _Talk, error: WulflingError) -> None:
+        if talk.at:
+            error.message = f"{error.message} (in the step {talk.at})"
+        error.where = talk.node
+        talk.ended = True
+        self._errors[talk.node] = error
+        self._tell(Lost(talk.node, error))
+
+
+async def _together(work: Iterable[Any], meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Run everything at once. A bug in one part ends the others before it is raised."""
+    tasks = [asyncio.ensure_future(part) for part in work]
+    try:
+        await asyncio.sleep(0)
+        meanwhile()
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _absence(error: WulflingError) -> str:
+    return "is unreachable" if isinstance(error, Unreachable) else "failed"
+
+
+def _step(node: str, key: str, message: Mapping[str, Any]) -> Step:
+    try:
+        return Step(
+            node=node,
+            key=key,
+            status=Status(message["status"]),
+            diff=tuple(str(line) for line in message.get("diff", ())),
+            ms=int(message.get("ms", 0)),
+            message=str(message.get("message", "")),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise NodeFailed(f"the step {key} was told badly: {error}", where=node) from None
+
+
+def _hardware(facts: Any) -> Hardware | None:
+    """A board as it was told; None when it was told by a version that measured other things."""
+    try:
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in facts.items()
+        }
+        return Hardware(**values)
+    except (AttributeError, TypeError):
+        return None
+
+
+def _remembered(known: object) -> dict[str, Hardware]:
+    """What the head keeps of every board, by node: a file's text, or what is in it."""
+    try:
+        found = json.loads(known or "{}") if isinstance(known, str) else known
+    except ValueError:
+        return {}
+    boards = found.items() if isinstance(found, dict) else ()
+    return {node: board for node, facts in boards if (board := _hardware(facts)) is not None}

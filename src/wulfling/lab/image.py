@@ -1,0 +1,200 @@
+"""The image all boards start from: built once per recipe, read-only, named by its inputs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from wulfling.errors import WulflingError
+from wulfling.lab import modules, needs, recipe
+from wulfling.lab.needs import program, search_path
+from wulfling.lab.places import cache_root, private_folder
+from wulfling.lab.record import held
+from wulfling.proc import run
+
+_BUILD_PATIENCE = 3600.0
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """Everything an image depends on."""
+
+    suite: str
+    kernel: str
+    mirrors: tuple[str, ...]
+    apt_options: tuple[str, ...]
+
+    @property
+    def file_name(self) -> str:
+        """The suite, and a hash of all ingredients."""
+        text = "\0".join(
+            (
+                self.suite,
+                self.kernel,
+                str(recipe.SIZE_MB),
+                recipe.BUILD_SCRIPT,
+                *recipe.PACKAGES,
+                *recipe.LEFT_OUT,
+                *modules.WANTED,
+                *self.mirrors,
+                *self.apt_options,
+            )
+        )
+        digest = hashlib.sha256(text.encode() + recipe.overlay()).hexdigest()
+        return f"{self.suite}-{digest[:12]}.ext4"
+
+
+def folder() -> Path:
+    """Where images are."""
+    return cache_root() / "images"
+
+
+def ingredients(suite: str = recipe.SUITE) -> Ingredients:
+    """What an image made now would be made of."""
+    return Ingredients(suite, modules.kernel_version(), _mirrors(suite), apt_options())
+
+
+def ensure(proxy: str, say: Callable[[str], None], suite: str = recipe.SUITE) -> Path:
+    """The image of ``suite``, built now if it is missing; packages come through ``proxy``.
+
+    Raises ``WulflingError`` when this machine cannot build it, or with the end of what the
+    build said.
+    """
+    wanted = ingredients(suite)
+    image = folder() / wanted.file_name
+    if image.is_file():
+        return image
+    needs.check(needs.this_machine(image_wanted=True))
+    private_folder(folder())
+    lock = folder() / f".{wanted.file_name}.lock"
+    with held(lock, f"the image {image.name}", patience=_BUILD_PATIENCE):
+        if not image.is_file():
+            say(f"building the {wanted.suite} image (once; it is kept in {folder()})")
+            _sweep(wanted.file_name)
+            _build(wanted, image, proxy)
+    return image
+
+
+def _build(wanted: Ingredients, image: Path, proxy: str) -> None:
+    """Make the image under another name, and give it its own when it is safely on disk."""
+    work = folder() / f".build-{image.name}"
+    private_folder(work)
+    fresh, overlay, wishes = (
+        work.with_name(f"{work.name}.{end}") for end in ("new", "tar", "modules")
+    )
+    overlay.write_bytes(recipe.overlay())
+    wishes.write_text("\n".join(modules.files(wanted.kernel)) + "\n")
+    words = (
+        *_namespace(),
+        "/bin/sh",
+        "-c",
+        recipe.BUILD_SCRIPT,
+        "build",
+        *(str(path) for path in (work, fresh, overlay, wishes)),
+        wanted.kernel,
+        str(recipe.SIZE_MB),
+        wanted.suite,
+        f"--include={','.join(recipe.PACKAGES)}",
+        *(f"--dpkgopt=path-exclude={pattern}" for pattern in recipe.LEFT_OUT),
+        f'--aptopt=Acquire::http::Proxy "{proxy}"',
+        '--aptopt=Acquire::http::Timeout "180"',
+        '--aptopt=Acquire::Languages "none"',
+        *(f"--aptopt={option}" for option in wanted.apt_options),
+        "--skip=cleanup/apt/lists",
+    )
+    environment = {
+        "PATH": search_path(),
+        "LANG": "C.UTF-8",
+        "HOME": str(work),
+        "TMPDIR": str(work),
+        "DEBIAN_FRONTEND": "noninteractive",
+        "MODULE_ROOT": str(modules.MODULE_ROOT),
+        "MIRRORS": "-" if wanted.mirrors else "",
+    }
+    try:
+        sources = "\n".join((*wanted.mirrors, ""))
+        done = run(words, stdin=sources, check=False, timeout=_BUILD_PATIENCE, env=environment)
+        if done.code != 0:
+            said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-25:])
+            raise WulflingError(
+                f"the image could not be built:\n{said}", hint="wulfling lab up, to try again"
+            )
+        with fresh.open("rb") as file:
+            os.fsync(file.fileno())
+        fresh.chmod(0o444)
+        fresh.rename(image)
+    finally:
+        _sweep(image.name)
+
+
+def _namespace() -> tuple[str, ...]:
+    """The words that run a program as root of its own mounts and processes.
+
+    A plain user gets a user namespace with its subordinate ids; root is root already. All that
+    was started ends with us: ``--pdeathsig`` ends ``unshare``, and that ends its child, which
+    is the first of the pid namespace.
+    """
+    unshare = program("unshare")
+    mapped = ("--user", "--map-auto", "--map-root-user") if os.getuid() else ()
+    return (
+        unshare,
+        *mapped,
+        "--mount",
+        "--propagation=private",
+        program("setpriv"),
+        "--pdeathsig=KILL",
+        unshare,
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+    )
+
+
+def _sweep(file_name: str) -> None:
+    """Remove what a build of this image left behind; the lock must be held."""
+    for path in folder().glob(f".build-{file_name}*"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def apt_options() -> tuple[str, ...]:
+    """What this machine's apt was told about the age of indices; boards share its mirrors."""
+    said = run(("apt-config", "dump"), check=False).stdout
+    names = ("Acquire::Check-Date ", "Acquire::Check-Valid-Until ")
+    lines = (line.rstrip(";") for line in said.splitlines() if line.startswith(names))
+    return tuple(sorted(lines))
+
+
+def _mirrors(suite: str) -> tuple[str, ...]:
+    form = "$(CREATED_BY)|$(ORIGIN)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)"
+    said = run(("apt-get", "indextargets", "--format", form), check=False).stdout
+    return mirrors(said, suite)
+
+
+def mirrors(targets: str, suite: str) -> tuple[str, ...]:
+    """The sources.list lines for ``suite`` that this machine itself uses, from apt's own list.
+
+    Empty when it has none (another Debian release, or Ubuntu): mmdebstrap then knows better.
+    Boards ask through the package cache, which speaks http.
+    """
+    lines = set()
+    releases = (suite, f"{suite}-updates", f"{suite}-security")
+    for target in targets.splitlines():
+        fields = target.split("|")
+        if len(fields) != 5:
+            continue
+        kind, origin, release, component, uri = fields
+        if kind == "Packages" and origin == "Debian" and release in releases:
+            scheme, _, rest = uri.partition("://")
+            if scheme in ("http", "https") and component == "main":
+                lines.add(f"deb http://{rest} {release} {component}")
+    if not any(f" {suite} " in line for line in lines):
+        return ()
+    return tuple(sorted(lines))

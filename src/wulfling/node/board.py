@@ -1,0 +1,152 @@
+"""The board as the node program sees it: its files, its commands, and what was asked once.
+
+Resources ask the board and change it only through this class, so a test can give them a
+directory as the root and a table of answers instead of a machine.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from wulfling.errors import CommandFailed, WulflingError
+
+Answer = TypeVar("Answer")
+
+STATE = "/var/lib/wulfling"
+
+# What every command gets: answers in English, no questions, no restarts behind our back.
+ENVIRONMENT = {
+    "LC_ALL": "C.UTF-8",
+    "DEBIAN_FRONTEND": "noninteractive",
+    "APT_LISTCHANGES_FRONTEND": "none",
+    "NEEDRESTART_SUSPEND": "1",
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+}
+NUMBER = 2  # the column with the uid or gid, in passwd(5) and in group(5)
+TIMED_OUT = 124  # the exit code of timeout(1)
+
+
+def _no_blobs(sha256: str) -> bytes:
+    raise WulflingError(f"nobody here has the file with the sha256 {sha256[:12]}...")
+
+
+class Board:
+    """One machine. ``root`` is ``/`` on a real one, ``units`` are all that this run declares,
+    ``applying`` says whether this run may change anything, ``blob`` brings a file from the
+    controller by its sha256, and ``say`` tells the operator what something waits for."""
+
+    def __init__(
+        self,
+        root: Path = Path("/"),
+        units: Sequence[str] = (),
+        blob: Callable[[str], bytes] = _no_blobs,
+    ) -> None:
+        self.root = root
+        self.units = tuple(units)
+        self.blob = blob
+        self.applying = False
+        self.say: Callable[[str], None] = lambda words: None
+        self._answers: dict[str, object] = {}
+
+    def path(self, absolute: str) -> Path:
+        """Where ``absolute`` lies below the root."""
+        return self.root / absolute.lstrip("/")
+
+    def run(self, argv: Sequence[str], *, stdin: str = "", check: bool = True) -> str:
+        """What ``argv`` printed. Raises ``CommandFailed`` when it ends badly and ``check``."""
+        code, out, err = self.ask(argv, stdin=stdin)
+        if check and code != 0:
+            raise CommandFailed(argv, code, err or out)
+        return out
+
+    def ask(
+        self, argv: Sequence[str], *, stdin: str = "", timeout: float | None = None
+    ) -> tuple[int, str, str]:
+        """Exit code, stdout and stderr of ``argv``; 127 when there is no such command, 124
+        when it was ended after ``timeout`` seconds."""
+        import subprocess  # slow to load on a small board, and not every run needs it
+
+        try:
+            done = subprocess.run(
+                list(argv),
+                input=stdin,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                env={**os.environ, **ENVIRONMENT},
+                timeout=timeout,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return TIMED_OUT, "", f"no end after {timeout:g} s"
+        except OSError as error:
+            return 127, "", str(error)
+        return done.returncode, done.stdout, done.stderr
+
+    def once(self, question: str, ask: Callable[[], Answer]) -> Answer:
+        """The answer to ``question``, asked at most once until it is forgotten."""
+        if question not in self._answers:
+            self._answers[question] = ask()
+        return self._answers[question]  # type: ignore[return-value]
+
+    def forget(self, *questions: str) -> None:
+        """Ask again next time, because something was changed."""
+        for question in questions:
+            self._answers.pop(question, None)
+
+    def user_name(self, uid: int) -> str:
+        """The account with this number, or the number when there is none."""
+        return self._names("/etc/passwd").get(uid, str(uid))
+
+    def group_name(self, gid: int) -> str:
+        """The group with this number, or the number when there is none."""
+        return self._names("/etc/group").get(gid, str(gid))
+
+    def uid(self, user: str) -> int:
+        """The number of an account. Raises ``CommandFailed`` when there is no such account."""
+        return self._number("/etc/passwd", user)
+
+    def gid(self, group: str) -> int:
+        """The number of a group. Raises ``CommandFailed`` when there is no such group."""
+        return self._number("/etc/group", group)
+
+    def lines(self, absolute: str) -> list[str]:
+        """The lines of a text file, none when it is not there."""
+        return (self.text(absolute) or "").splitlines()
+
+    def text(self, absolute: str) -> str | None:
+        """A file as it is, ``None`` when it is not there. Line ends stay as they are, and bytes
+        that are not UTF-8 become surrogates, so that it can be written back unchanged."""
+        try:
+            return self.path(absolute).read_bytes().decode("utf-8", "surrogateescape")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def accounts(self, absolute: str) -> dict[str, list[str]]:
+        """``/etc/passwd`` or ``/etc/group`` by name, split into fields (passwd(5), group(5))."""
+        return self.once(
+            absolute,
+            lambda: {
+                fields[0]: fields
+                for fields in (line.split(":") for line in self.lines(absolute))
+                if len(fields) > NUMBER and fields[NUMBER].isdigit()
+            },
+        )
+
+    def _names(self, absolute: str) -> dict[int, str]:
+        """Names by number; of several names for one number the first, as getpwuid(3) has it."""
+        names: dict[int, str] = {}
+        for name, fields in self.accounts(absolute).items():
+            names.setdefault(int(fields[NUMBER]), name)
+        return names
+
+    def _number(self, absolute: str, name: str) -> int:
+        fields = self.accounts(absolute).get(name)
+        if fields is None and name.isdigit():
+            return int(name)
+        if fields is None:
+            raise CommandFailed(("getent", Path(absolute).name, name), 2, f"there is no {name}")
+        return int(fields[NUMBER])

@@ -1,0 +1,120 @@
+"""What wulfling owns on this board, so that what is no longer declared can be taken back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from wulfling.model.resource import Resource
+from wulfling.node.board import STATE, Board
+from wulfling.node.resources.block import Block
+from wulfling.node.resources.file import File, sync_directory, write_atomically
+from wulfling.node.resources.service import Service
+
+MANIFEST = f"{STATE}/manifest.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retired(Resource):
+    """A file or link that was ours and is declared no more. Nothing else is ever deleted: a
+    file that somebody has written to since (its ``sha256`` is another) has become theirs."""
+
+    kind: ClassVar[str] = "retired"
+
+    path: str
+    sha256: str = field(default="", compare=False)  # of what we wrote last; "" for a link
+
+    @property
+    def name(self) -> str:
+        return self.path
+
+    def observe(self, board: Board) -> Retired | None:
+        """Equal to this one once the file is gone, or is not ours any more."""
+        place = board.path(self.path)
+        ours = place.is_symlink() if not self.sha256 else _sha256(board, self.path) == self.sha256
+        return None if ours else self
+
+    def converge(self, board: Board, observed: Resource | None) -> None:
+        """Remove the file."""
+        place = board.path(self.path)
+        place.unlink(missing_ok=True)
+        sync_directory(place.parent)
+
+    def note(self, board: Board) -> str:
+        """Why a file stays."""
+        kept = _sha256(board, self.path)
+        return "declared no more, but changed since by somebody else: left alone" if kept else ""
+
+    def commands(self) -> tuple[str, ...]:
+        return (f"sudo rm {self.path}",)
+
+    def undo(self) -> tuple[str, ...]:
+        return ("wulfling apply   # with the file's old declaration",)
+
+    def difference(self, observed: Resource | None) -> tuple[str, ...]:
+        return (f"- {self.path}",)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """``keys`` in the order in which they were declared, and for each file the sha256 of what
+    we wrote."""
+
+    keys: tuple[str, ...]
+    files: Mapping[str, str]
+
+
+def retired(board: Board, declared: Sequence[Resource]) -> Iterator[Resource]:
+    """What the last apply owned and this one does not declare, last declared first: services,
+    then the files that they read."""
+    owned = read_manifest(board)
+    keys = {resource.key for resource in declared}
+    gone = [key.partition(":") for key in reversed(owned.keys) if key not in keys]
+    for kind, _, name in gone:
+        if kind == "service":
+            yield Service(unit=name, enabled=False, running=False)
+    for kind, _, name in gone:
+        if kind == "block":
+            yield Block(path=name, text="")
+        elif kind == "link" or (kind == "file" and name in owned.files):
+            yield Retired(path=name, sha256=owned.files.get(name, ""))
+
+
+def write_manifest(board: Board, declared: Sequence[Resource], *, keep: bool) -> None:
+    """Remember what is declared now, if that is news; with ``keep`` also what was ours before,
+    because this run was not asked to take it back."""
+    owned = read_manifest(board)
+    keys = [resource.key for resource in declared]
+    files = {r.path: _hash(r.content) for r in declared if isinstance(r, File)}
+    if keep:
+        keys += [key for key in owned.keys if key not in set(keys)]
+        files = {**owned.files, **files}
+    new = Manifest(tuple(keys), files)
+    if new != owned:
+        text = json.dumps({"keys": keys, "files": files}, indent=1) + "\n"
+        write_atomically(board.path(MANIFEST), text, mode=0o600, uid=0, gid=0)
+
+
+def read_manifest(board: Board) -> Manifest:
+    """What the last clean apply left; nothing on a board that had none."""
+    try:
+        found = json.loads(board.text(MANIFEST) or "{}")
+        return Manifest(tuple(map(str, found.get("keys", ()))), dict(found.get("files", {})))
+    except (AttributeError, TypeError, ValueError):
+        return Manifest((), {})
+
+
+def _hash(content: str) -> str:
+    import hashlib  # loads OpenSSL, and a plan without anything to take back needs none of it
+
+    return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _sha256(board: Board, path: str) -> str:
+    """The hash of a regular file, "" for anything else."""
+    place = board.path(path)
+    if place.is_symlink() or not place.is_file():
+        return ""
+    return _hash(board.text(path) or "")

@@ -1,0 +1,87 @@
+"""Puts right what a killed apply or a power cut left, before anything else is looked at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from wulfling.node.board import STATE, Board
+from wulfling.node.resources.file import unfinished
+from wulfling.node.resources.packages import (
+    DPKG_STATUS,
+    POLICY,
+    POLICY_TEXT,
+    no_daemon_starts,
+    wait_for_dpkg,
+)
+
+JOURNAL = f"{STATE}/journal"
+ACCOUNT_LOCKS = tuple(
+    f"{table}.lock" for table in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid")
+)
+ACCOUNT_TOOLS = re.compile(
+    "(user|group)(add|del|mod|mems)|(pw|grp)(ck|conv|unconv)|ch(age|fn|sh|passwd|gpasswd)"
+    "|g?passwd|newusers|vipw|vigr"
+)
+_HALF_DONE = re.compile(
+    r"^Status: \S+ \S+ (half-installed|unpacked|half-configured|triggers-\w+)$", re.MULTILINE
+)
+
+
+def repair(board: Board) -> tuple[str, ...]:
+    """What was put right, in words for people; nothing on a board that ended its last run."""
+    return tuple(
+        word
+        for step in (_policy, _account_locks, _half_done_packages, _journal)
+        for word in step(board)
+    )
+
+
+def _policy(board: Board) -> Iterator[str]:
+    place = board.path(POLICY)
+    if place.exists() and place.read_text(encoding="utf-8", errors="replace") == POLICY_TEXT:
+        place.unlink()
+        yield f"removed {POLICY}, which a killed installation left"
+
+
+def _account_locks(board: Board) -> Iterator[str]:
+    """useradd(8) locks by files that hold its process number. After a power cut that number
+    belongs to somebody else, and useradd would wait for the wrong process for ever. The time
+    of the file does not help: many boards have no clock of their own."""
+    for name in ACCOUNT_LOCKS:
+        lock = board.text(f"/etc/{name}")
+        if lock is None:
+            continue
+        number = lock.strip("\0\n ")
+        holder = " ".join(board.lines(f"/proc/{number}/comm")) if number.isdigit() else ""
+        if not ACCOUNT_TOOLS.fullmatch(holder):
+            board.path(f"/etc/{name}").unlink(missing_ok=True)
+            yield f"removed /etc/{name}, which an interrupted useradd left"
+
+
+def _half_done_packages(board: Board) -> Iterator[str]:
+    if not _is_half_done(board):
+        return
+    wait_for_dpkg(board)
+    if not _is_half_done(board):
+        return
+    with no_daemon_starts(board):
+        board.run(["dpkg", "--force-confold", "--configure", "-a"], check=False)
+        board.run(["apt-get", "-y", "-q", "-o", "DPkg::Lock::Timeout=600", "-f", "install"])
+    yield "finished an installation that was cut off (dpkg --configure -a)"
+
+
+def _is_half_done(board: Board) -> bool:
+    """dpkg keeps changes that are not yet in its table in numbered files (dpkg's updates/)."""
+    updates = board.path("/var/lib/dpkg/updates")
+    pending = updates.is_dir() and any(place.name.isdigit() for place in updates.iterdir())
+    return pending or _HALF_DONE.search(board.text(DPKG_STATUS) or "") is not None
+
+
+def _journal(board: Board) -> Iterator[str]:
+    for key in board.lines(JOURNAL):
+        kind, _, path = key.partition(":")
+        if kind in ("file", "block", "link", "kernel"):
+            unfinished(board.path(path)).unlink(missing_ok=True)
+        yield f"the last run was cut off at {key}, which is looked at again"
+    board.path(JOURNAL).unlink(missing_ok=True)

@@ -1,0 +1,184 @@
+"""Debian packages, all of a board in one transaction, with no daemon started on the way."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
+
+from wulfling.errors import CommandFailed
+from wulfling.model.resource import Resource
+from wulfling.node.board import Board
+from wulfling.node.resources.file import write_atomically
+
+LISTS_OUTDATED_AFTER = 24 * 3600  # seconds
+POLICY = "/usr/sbin/policy-rc.d"
+POLICY_TEXT = "#!/bin/sh\n# wulfling: no daemon starts before it is configured\nexit 101\n"
+DPKG_STATUS = "/var/lib/dpkg/status"
+LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock")
+LOCK_PATIENCE = 600  # seconds: unattended-upgrades on an SD card takes its time
+TELL_EVERY = 10.0  # seconds
+POLL = 1.0
+
+_OUTDATED = re.compile(r"Unable to (locate|fetch)|404|Hash Sum|no installation candidate")
+
+# A line `Essential: yes` or `Protected: yes` may come between the two (deb822(5)).
+_INSTALLED = re.compile(
+    rb"^Package: (\S+)\n(?:(?:Essential|Protected): \S+\n)*Status: \S+ ok installed\n", re.MULTILINE
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packages(Resource):
+    """Packages by name. What else is installed is not our business."""
+
+    kind: ClassVar[str] = "packages"
+
+    names: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return "apt"
+
+    def observe(self, board: Board) -> Packages:
+        """Those of ``names`` that are installed, from dpkg's own table (dpkg(1))."""
+        there = board.once(DPKG_STATUS, lambda: installed(board))
+        return Packages(names=tuple(name for name in self.names if name in there))
+
+    def converge(self, board: Board, observed: Resource | None) -> None:
+        """Install what is missing. Waits for another apt (ten minutes) instead of failing."""
+        assert isinstance(observed, Packages)
+        missing = [name for name in self.names if name not in observed.names]
+        wait_for_dpkg(board)
+        refused = _update(board) if _lists_are_old(board) else ""
+        with no_daemon_starts(board):
+            _install(board, missing, refused)
+        board.forget(DPKG_STATUS, "units", "/etc/passwd", "/etc/group")
+
+    def commands(self) -> tuple[str, ...]:
+        return (
+            "sudo apt-get update",
+            f"sudo apt-get install --no-install-recommends {' '.join(self.names)}",
+        )
+
+    def undo(self) -> tuple[str, ...]:
+        return (f"sudo apt-get remove {' '.join(self.names)}",)
+
+    def difference(self, observed: Resource | None) -> tuple[str, ...]:
+        """A line for each missing package."""
+        there = observed.names if isinstance(observed, Packages) else ()
+        return tuple(f"+ {name}" for name in self.names if name not in there)
+
+
+@contextmanager
+def no_daemon_starts(board: Board) -> Iterator[None]:
+    """While this lasts, packages do not start their daemons (invoke-rc.d(8)). A policy that is
+    not ours stays, and rules."""
+    ours = board.text(POLICY) in (None, POLICY_TEXT)
+    if ours:
+        write_atomically(board.path(POLICY), POLICY_TEXT, mode=0o755, uid=0, gid=0)
+    try:
+        yield
+    finally:
+        if ours:
+            board.path(POLICY).unlink(missing_ok=True)
+
+
+def wait_for_dpkg(board: Board, patience: float = LOCK_PATIENCE) -> None:
+    """Return when no other program changes packages, telling the operator who does; after
+    ``patience`` seconds return as well, and let apt-get say what it thinks of it."""
+    deadline = time.monotonic() + patience
+    told = float("-inf")
+    while (holder := _lock_holder(board)) and time.monotonic() < deadline:
+        if time.monotonic() - told > TELL_EVERY:
+            told = time.monotonic()
+            board.say(f"{holder}, which is changing packages")
+        time.sleep(POLL)
+
+
+def _lock_holder(board: Board) -> str:
+    """Who has one of dpkg's locks, which are fcntl(2) locks, from /proc/locks (proc(5))."""
+    files = set()
+    for lock in LOCKS:
+        try:
+            there = board.path(lock).stat()
+        except OSError:
+            continue
+        device = f"{os.major(there.st_dev):02x}:{os.minor(there.st_dev):02x}"
+        files.add(f"{device}:{there.st_ino}")
+    for line in board.lines("/proc/locks"):
+        words = line.split()
+        if words[1:2] == ["POSIX"] and words[5:6] and words[5] in files:
+            name = " ".join(board.lines(f"/proc/{words[4]}/comm")) or "a process"
+            return f"{name} (process {words[4]})"
+    return ""
+
+
+def installed(board: Board) -> frozenset[str]:
+    """Every package that is installed and configured."""
+    try:
+        table = board.path(DPKG_STATUS).read_bytes()
+    except FileNotFoundError:
+        return frozenset()
+    return frozenset(name.decode() for name in _INSTALLED.findall(table))
+
+
+def _install(board: Board, names: list[str], refused: str) -> None:
+    try:
+        _apt(board, "install", *names)
+    except CommandFailed as failed:
+        # The lists name versions that the mirror has replaced meanwhile: ask it once more.
+        if not refused and _OUTDATED.search(failed.output):
+            refused = _update(board)
+            if not refused:
+                _apt(board, "install", *names)
+                return
+        if refused:
+            failed.message += f"\nbefore that, `apt-get update` said:\n{refused}"
+        failed.hint = _hint(failed.message)
+        raise
+
+
+def _update(board: Board) -> str:
+    """Fetch the lists of packages; what apt-get said when it could not.
+
+    Not an error yet: one dead repository, of the board's maker for example, does no harm when
+    everything declared is found in the others.
+    """
+    try:
+        _apt(board, "update")
+    except CommandFailed as failed:
+        return failed.output
+    return ""
+
+
+def _hint(said: str) -> str:
+    if "is not valid yet" in said or "not valid until" in said:
+        return "the board's clock is wrong: `date` there, and `sudo date -s` with the right time"
+    if re.search(
+        r"Could not resolve|Temporary failure resolving|Could not connect|timed out", said
+    ):
+        return "the board does not reach its package mirror: try `sudo apt-get update` on it"
+    return ""
+
+
+def _apt(board: Board, verb: str, *names: str) -> None:
+    options = ["-y", "-q", "--no-install-recommends", "-o", f"DPkg::Lock::Timeout={LOCK_PATIENCE}"]
+    options += ["-o", "Dpkg::Options::=--force-confold", "-o", "Dpkg::Use-Pty=0"]
+    options += ["-o", "Acquire::Retries=3", "-o", "APT::Keep-Downloaded-Packages=false"]
+    options += ["-o", "APT::Update::Error-Mode=any"] if verb == "update" else []
+    board.run(["apt-get", *options, verb, *names])
+
+
+def _lists_are_old(board: Board) -> bool:
+    """The folder changes with each update that brings news. A clock that was wrong then or is
+    wrong now makes for an age beyond a day, or below zero."""
+    folder = board.path("/var/lib/apt/lists")
+    if not any(folder.glob("*_Packages*")):
+        return True
+    changed = max(place.stat().st_mtime for place in (folder, folder / "partial") if place.exists())
+    return not 0 <= time.time() - changed <= LISTS_OUTDATED_AFTER

@@ -1,0 +1,230 @@
+"""How single values are written: numbers, sizes, times, names, addresses, paths.
+
+Every function takes the text that stands in the file and returns the value, or raises
+``Refused`` with the fact and the remedy. None knows where in the file the text stood.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv4Network
+
+from wulfling.spec.problem import Refused, show
+
+UNLIMITED = -1
+
+_SIZE = re.compile(r"(\d{1,9})(\.\d{1,3})?\s*([KMGTP]?)(i?B)?", re.IGNORECASE | re.ASCII)
+_UNITS = {"K": 1, "M": 1 << 10, "G": 1 << 20, "T": 1 << 30, "P": 1 << 40}  # in KiB
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_ACCOUNT_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
+_CLUSTER = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_PARTITION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_KEY = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
+_SHARE = re.compile(r"(/[A-Za-z0-9_.-]+)+")
+
+# Times as slurm.conf(5) lists them; the names are the fields of the match.
+_TIMES = tuple(
+    re.compile(pattern, re.ASCII)
+    for pattern in (
+        r"(?P<minutes>\d{1,8})",
+        r"(?P<minutes>\d{1,8}):(?P<seconds>[0-5]?\d)",
+        r"(?P<hours>\d{1,6}):(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]?\d)",
+        r"(?P<days>\d{1,5})-(?P<hours>[01]?\d|2[0-3])",
+        r"(?P<days>\d{1,5})-(?P<hours>[01]?\d|2[0-3]):(?P<minutes>[0-5]?\d)",
+        r"(?P<days>\d{1,5})-(?P<hours>[01]?\d|2[0-3]):(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]?\d)",
+    )
+)
+_SECONDS = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
+
+# Directories that belong to each board's own system: a mount over one of them, or an
+# export of it, breaks the board or gives away its secrets.
+_SYSTEM = frozenset(
+    """bin boot dev etc lib lib32 lib64 libx32 lost+found proc root run sbin sys tmp usr
+    var""".split()
+)
+
+
+def whole_number(text: str, least: int, most: int) -> int:
+    """A whole number from ``least`` to ``most``."""
+    if not re.fullmatch(r"[+-]?[0-9]{1,12}", text):
+        raise Refused(f"{show(text)} is not a whole number", f"write one from {least} to {most}")
+    number = int(text)
+    if not least <= number <= most:
+        raise Refused(f"{number} is not between {least} and {most}")
+    return number
+
+
+def flag(text: str) -> bool:
+    """``true`` or ``false``, the two words that YAML 1.2 has for it."""
+    word = text.lower()
+    if word in ("true", "false"):
+        return word == "true"
+    meant = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
+    raise Refused(f"{show(text)} is neither true nor false", f"write {meant.get(word, 'true')}")
+
+
+def size(text: str) -> int:
+    """A size such as ``512M`` or ``1.5G`` in MiB: powers of 1024, as in Slurm."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise Refused(f"{show(text)} is not a size", "write a number and a unit, such as 512M or 2G")
+    whole, fraction, unit, _ = match.groups()
+    if not unit:
+        raise Refused(f"the size {show(text)} has no unit", f"write {whole}M for MiB")
+    factor = _UNITS[unit.upper()]
+    # The fraction in thousandths, because a float would make 0.1G a size of its own.
+    thousandths = int(whole) * 1000 + int((fraction or ".0")[1:].ljust(3, "0"))
+    mebibytes = thousandths * factor // 1000 >> 10
+    if not 1 <= mebibytes <= 1 << 30:
+        raise Refused(f"the size {show(text)} is not between 1M and 1024T")
+    return mebibytes
+
+
+def duration(text: str) -> int:
+    """A time in Slurm's notation (slurm.conf(5), MaxTime) in seconds, or ``UNLIMITED``."""
+    if text.upper() in ("UNLIMITED", "INFINITE"):
+        return UNLIMITED
+    for pattern in _TIMES:
+        if match := pattern.fullmatch(text):
+            seconds = sum(int(n) * _SECONDS[unit] for unit, n in match.groupdict().items())
+            if seconds == 0:
+                raise Refused(f"the time {show(text)} is no time at all")
+            return seconds
+    raise Refused(
+        f"{show(text)} is not a time",
+        "write minutes, MM:SS, HH:MM:SS, D-HH:MM:SS (1-12:00:00 is a day and a half) or UNLIMITED",
+    )
+
+
+def node_name(text: str) -> str:
+    """A host name of one label (RFC 1123, 2.1) in lower case, at most 63 characters."""
+    if text == "localhost":
+        raise Refused("no node can be called localhost: every board means itself by it")
+    return _label(text, "node name")
+
+
+def domain(text: str) -> str:
+    """A domain name in lower case."""
+    for label in text.split("."):
+        _label(label, "domain")
+    if len(text) > 180:
+        raise Refused("the domain is longer than 180 characters, and host names end at 253")
+    return text
+
+
+def _label(text: str, noun: str) -> str:
+    if len(text) > 63:
+        raise Refused(f"{show(text)} has {len(text)} characters; a {noun} has at most 63")
+    if text != text.lower():
+        raise Refused(f"{show(text)} has capital letters in it", f"write {text.lower()}")
+    if not _LABEL.fullmatch(text):
+        raise Refused(
+            f"{show(text)} cannot be a {noun}",
+            "use a-z, 0-9 and '-', with a letter or digit at both ends",
+        )
+    if text.isdigit():
+        raise Refused(f"{show(text)} is a number, and programs would take it for an address")
+    return text
+
+
+def cluster_name(text: str) -> str:
+    """The name of the cluster, which Slurm's database, folders and labs carry."""
+    if not _CLUSTER.fullmatch(text):
+        raise Refused(
+            f"{show(text)} cannot be a cluster's name",
+            "use a-z, 0-9 and '-', a letter first, at most 32 characters",
+        )
+    return text
+
+
+def account_name(text: str) -> str:
+    """The name of an account on Debian (useradd(8)), and of one in Slurm."""
+    if not _ACCOUNT_NAME.fullmatch(text):
+        raise Refused(
+            f"{show(text)} cannot be an account's name",
+            "use a-z, 0-9, '_' and '-', a letter first, at most 31 characters",
+        )
+    return text
+
+
+def partition_name(text: str) -> str:
+    """The name of a partition. DEFAULT has a meaning of its own in slurm.conf(5)."""
+    if text.upper() == "DEFAULT":
+        raise Refused(f"{show(text)} is not a partition's name but Slurm's word for all of them")
+    if not _PARTITION.fullmatch(text):
+        raise Refused(
+            f"{show(text)} cannot be a partition's name", "use letters, digits, '_', '-' and '.'"
+        )
+    return text
+
+
+def slurm_key(text: str) -> str:
+    """A key of slurm.conf."""
+    if not _KEY.fullmatch(text):
+        raise Refused(f"{show(text)} is not a key of slurm.conf", "keys are letters and digits")
+    return text
+
+
+def slurm_value(text: str) -> str:
+    """What may stand after ``Key=`` in one line of slurm.conf."""
+    if "\n" in text or "\r" in text or "#" in text:
+        raise Refused(f"{show(text)} cannot stand in a line of slurm.conf", "leave out # and new lines")
+    if not text.strip():
+        raise Refused("there is no value", "give it one, or delete the key")
+    return text.strip()
+
+
+def share_path(text: str) -> str:
+    """The path of a shared directory (2-16)."""
+    if not text.startswith("/"):
+        raise Refused(f"{show(text)} is not an absolute path", f"write /{text.lstrip('./')}")
+    if not _SHARE.fullmatch(text):
+        clean = "/" + "/".join(part for part in text.split("/") if part)
+        if clean != text and _SHARE.fullmatch(clean):
+            raise Refused(f"{show(text)} has a '/' too many", f"write {clean}")
+        raise Refused(
+            f"{show(text)} cannot be shared: fstab and exports take no such path",
+            "use letters, digits, '_', '-', '.' and '/', and name a directory below /",
+        )
+    parts = text.split("/")[1:]
+    if "." in parts or ".." in parts:
+        raise Refused(f"{show(text)} has '.' or '..' in it", "write the path itself")
+    if parts[0] in _SYSTEM:
+        raise Refused(
+            f"{show(text)} is no place to share: /{parts[0]} belongs to each board's own system",
+            "share another path, such as /home, /nfs or /srv/data",
+        )
+    return text
+
+
+def address(text: str) -> IPv4Address:
+    """An IPv4 address that one machine can have."""
+    try:
+        found = IPv4Address(text)
+    except ValueError:
+        more = ""
+        if ":" in text:
+            more = "IPv6 addresses are not taken yet; "
+        elif "/" in text:
+            more = "the prefix belongs to `network:`; "
+        raise Refused(f"{show(text)} is not an IPv4 address", f"{more}write one such as 10.0.0.1") from None
+    if found.is_loopback or found.is_multicast or found.is_reserved or found.is_unspecified:
+        raise Refused(f"no board can have the address {found}", "write one such as 10.0.0.1")
+    return found
+
+
+def network(text: str) -> IPv4Network:
+    """An IPv4 network with room for a board."""
+    try:
+        found = IPv4Network(text, strict=False)
+    except ValueError:
+        raise Refused(f"{show(text)} is not an IPv4 network", "write one such as 10.0.0.0/24") from None
+    if "/" not in text:
+        raise Refused(f"the network {show(text)} has no prefix", f"write {text}/24")
+    if text.split("/")[0] != str(found.network_address):
+        raise Refused(f"{show(text)} is an address in the network {found}", f"write {found}")
+    if not 8 <= found.prefixlen <= 30:
+        raise Refused(f"the network {found} does not have a prefix from /8 to /30")
+    if found.is_loopback or found.is_multicast or found.is_reserved or found.is_unspecified:
+        raise Refused(f"no board can be in the network {found}", "write one such as 10.0.0.0/24")
+    return found

@@ -1,0 +1,86 @@
+"""Users and groups: the number is what counts, and nobody's number is taken away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from wulfling.errors import WulflingError
+from wulfling.node.board import Board
+from wulfling.node.resources.account import Group, User
+
+if TYPE_CHECKING:
+    from tests.unit.node.conftest import Answers
+
+PI = User(user="pi", uid=2000, gid=2000, home="/home/pi", shell="/bin/bash")
+
+
+def adding(root: Path, table: str, line: str) -> str:
+    with (root / "etc" / table).open("a") as file:
+        file.write(f"{line}\n")
+    return ""
+
+
+def test_group_is_added(board: Board, root: Path, answers: Answers) -> None:
+    group = Group(group="pi", gid=2000)
+    assert group.observe(board) is None
+    answers["groupadd", "--gid", "2000", "pi"] = lambda: adding(root, "group", "pi:x:2000:")
+    group.converge(board, None)
+    assert group.observe(board) == group
+
+
+def test_group_gets_its_number(board: Board, answers: Answers, ran: list[tuple[str, ...]]) -> None:
+    group = Group(group="munge", gid=115)
+    observed = group.observe(board)
+    assert group.difference(observed) == ("  gid: 112 -> 115",)
+    answers["groupmod", "--gid", "115", "munge"] = ""
+    group.converge(board, observed)
+    assert len(ran) == 1
+
+
+def test_user_is_added_without_a_home(board: Board, root: Path, answers: Answers) -> None:
+    assert PI.observe(board) is None
+    useradd = ("useradd", "--uid", "2000", "--gid", "2000", "--shell", "/bin/bash")
+    useradd += ("--home-dir", "/home/pi", "--no-create-home", "pi")
+    line = "pi:!:2000:2000::/home/pi:/bin/bash"
+    answers[useradd] = lambda: adding(root, "passwd", line)
+    PI.converge(board, None)
+    assert PI.observe(board) == PI
+
+
+def test_only_what_differs_is_changed(board: Board, root: Path, answers: Answers) -> None:
+    """usermod refuses --uid and --home for somebody who is logged in, even the same ones; the
+    one who is logged in is the account that wulfling itself uses."""
+    adding(root, "passwd", "pi:x:2000:2000:Pi,,,:/home/pi:/bin/sh")
+    observed = PI.observe(board)
+    assert PI.difference(observed) == ("  shell: /bin/sh -> /bin/bash",)
+    answers["usermod", "--shell", "/bin/bash", "pi"] = ""
+    PI.converge(board, observed)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Group(group="pi", gid=112),
+        Group(group="video", gid=112),
+        User(user="pi", uid=111, gid=2000, home="/home/pi"),
+    ],
+)
+def test_a_number_that_another_one_has(board: Board, wanted: Group | User) -> None:
+    with pytest.raises(WulflingError, match=r"gives number 11\d, which .* is to have, to munge"):
+        wanted.observe(board)
+
+
+def test_a_name_and_number_that_are_right_do_not_mind_a_twin(board: Board, root: Path) -> None:
+    adding(root, "passwd", "pi:x:2000:2000::/home/pi:/bin/bash")
+    adding(root, "passwd", "toor:x:2000:2000::/home/pi:/bin/bash")
+    assert PI.observe(board) == PI
+
+
+def test_whether_it_is_a_system_account_is_no_part_of_the_state(board: Board, root: Path) -> None:
+    adding(root, "passwd", "wulf:x:970:970::/var/local/wulf:/bin/bash")
+    wulf = User(user="wulf", uid=970, gid=970, home="/var/local/wulf", system=True)
+    assert wulf.observe(board) == wulf
+    assert "--system" in wulf.commands()[0]
