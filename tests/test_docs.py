@@ -11,9 +11,11 @@ from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from wulfling import spec
 from wulfling.cli.main import wulfling
+from wulfling.cli.reference import main as write_reference
 from wulfling.spec.schema import Spec
 
 ROOT = Path(__file__).parents[1]
@@ -77,6 +79,11 @@ def dev_verbs() -> dict[str, set[str]]:
 def reference() -> str:
     """All reference pages as one text."""
     return "\n".join(page.read_text(encoding="utf-8") for page in sorted(REFERENCE.rglob("*.md")))
+
+
+def test_reference_is_what_the_program_says() -> None:
+    checked = CliRunner().invoke(write_reference, ["--check"])
+    assert checked.exit_code == 0, checked.output
 
 
 def test_every_verb_is_documented() -> None:

@@ -317,8 +317,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line, checked."""
     parser = argparse.ArgumentParser(description="Gravitational N-body on all ranks of an MPI job.")
     parser.add_argument("--bodies", type=int, default=1024, help="how many (default: 1024)")
-    parser.add_argument("--steps", type=int, default=1000, help="how many (default: 1000)")
-    parser.add_argument("--dt", type=float, default=0.005, help="length of a step (0.005)")
+    parser.add_argument("--steps", type=int, default=500, help="how many (default: 500)")
+    parser.add_argument("--dt", type=float, default=0.01, help="length of a step (0.01)")
     parser.add_argument("--softening", type=float, default=0.05, help="a length (0.05)")
     parser.add_argument("--seed", type=int, default=1911, help="of the initial bodies (1911)")
     parser.add_argument("--save", type=Path, default=Path("bodies"), help="PREFIX.png and .npy")

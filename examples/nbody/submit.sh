@@ -3,7 +3,7 @@
 #SBATCH --nodes=2
 #SBATCH --ntasks=4
 #SBATCH --ntasks-per-node=2
-#SBATCH --mem-per-cpu=64M
+#SBATCH --mem-per-cpu=80M
 #SBATCH --time=00:10:00
 #SBATCH --output=nbody-%j.txt
 

@@ -17,8 +17,8 @@ import pytest
 
 from wulfling import spec
 from wulfling.components import compile_cluster
-from wulfling.model.cluster import Cluster, Hardware, Secrets
 from wulfling.components.slurm_conf import slurm_conf
+from wulfling.model.cluster import Cluster, Hardware, Secrets
 from wulfling.model.resource import Resource
 from wulfling.model.slurm_keys import OWNED_KEYS
 

@@ -101,11 +101,11 @@ def make_lab(admin_key: Path) -> Callable[..., Lab]:
 
 
 @pytest.fixture(scope="module")
-def lab(make_lab: Callable[..., Lab]) -> Iterator[Lab]:
+def lab(make_lab: Callable[..., Lab]) -> Lab:
     """Two boards for all tests of a file. After a failure they are kept."""
     lab = make_lab("test-lab", 192, 192)
     destroy(lab.name, lab.say)
-    yield lab
+    return lab
 
 
 @pytest.fixture

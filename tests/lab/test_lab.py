@@ -102,6 +102,14 @@ def test_the_same_network_may_be_in_two_labs_at_once(lab: Lab, own_lab: Callable
     assert all(board.answering for board in labs.status(lab.name).boards)
 
 
+def test_a_pulled_cable_is_silence_and_a_plugged_one_is_not(lab: Lab) -> None:
+    labs.plug(lab.name, ["n2"], plugged=False)
+    assert not labs.status(lab.name).boards[1].answering
+    assert labs.status(lab.name).boards[1].running
+    labs.plug(lab.name, ["n2"], plugged=True)
+    assert labs.status(lab.name).boards[1].answering
+
+
 def test_a_relay_that_dies_comes_back_into_the_same_network(lab: Lab) -> None:
     status = labs.status(lab.name)
     subprocess.run(["kill", "-9", str(status.holder)], check=True)
@@ -217,7 +225,6 @@ def test_a_broken_disk_shows_the_end_of_the_console(own_lab: Callable[..., Lab])
     lab = own_lab("test-lab-broken", 160)
     labs.up(lab.spec, lab.say)
     labs.down(lab.name, lab.say)
-    disk = lab.files.board("n1").disk
-    disk.write_bytes(disk.read_bytes()[:4096] + b"\0" * 4096)
+    lab.files.board("n1").disk.write_bytes(b"OOOM" + b"\0" * 8192)
     with pytest.raises(WulflingError, match="the end of its console"):
         labs.up(lab.spec, lab.say)

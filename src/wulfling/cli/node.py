@@ -33,16 +33,11 @@ def shell(file: Path, name: str, command: tuple[str, ...]) -> None:
         raise WulflingError(
             f"there is no node {name}", hint=f"the file has {', '.join(addresses)}", where=str(file)
         )
-    argv = list(arguments(addresses[name], addresses[name].users[0]))
+    address = addresses[name]
+    typing = not command and sys.stdin.isatty()
+    argv = list(arguments(address, address.users[0], interactive=typing))
     if command:
         argv.append(shlex.join(command))
-    elif sys.stdin.isatty():
-        argv = ["-t" if word == "-T" else word for word in argv if word != "RequestTTY=no"]
-        argv = [word for i, word in enumerate(argv) if not _dangling(argv, i)]
     sys.stdout.flush()
     os.execvp(argv[0], argv)
 
-
-def _dangling(argv: list[str], i: int) -> bool:
-    """An ``-o`` whose value was dropped."""
-    return argv[i] == "-o" and argv[i + 1 : i + 2] in (["-o"], ["-i"], ["--"])

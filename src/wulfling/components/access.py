@@ -76,12 +76,13 @@ def _admin(cluster: Cluster) -> Iterator[Resource]:
 
 def _homes(cluster: Cluster, node: Node) -> Iterator[Resource]:
     """Homes are made where they live; on the other boards they appear through the mount."""
-    servers = [share.server for share in cluster.storage if share.path == "/home"]
-    if servers and servers[0] != node.name:
-        return
+    server = {share.path: share.server for share in cluster.storage}
     for person in cluster.people:
+        home = f"/home/{person.name}"
+        if server.get("/home", server.get(home, node.name)) != node.name:
+            continue
         yield Directory(
-            path=f"/home/{person.name}",
+            path=home,
             owner=person.name,
             group=person.name,
             mode=0o700,
@@ -108,6 +109,8 @@ def _trust(cluster: Cluster) -> Iterator[Resource]:
     server = (
         f"AuthorizedKeysFile {KEYS_DIRECTORY}/%u .ssh/authorized_keys\n"
         "HostbasedAuthentication yes\nIgnoreRhosts yes\n"
+        # A laptop that falls asleep in an apply must not hold a board's lock for hours.
+        "ClientAliveInterval 5\nClientAliveCountMax 3\n"
     )
     client = "HostbasedAuthentication yes\nEnableSSHKeysign yes\n"
     yield File(path="/etc/ssh/ssh_known_hosts", content=known, why="pinned: nobody is asked yes/no")

@@ -28,13 +28,19 @@ def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
             why="mpicc, mpicxx and mpifort",
         )
     yield from _mpi4py(hardware)
-    if _crowded(cluster):
-        yield Block(
-            path="/etc/environment",
-            text='UCX_TLS="tcp,self"\n',
-            why="ranks that share a CPU starve each other when they poll shared memory;"
-            " over TCP they sleep while they wait",
-        )
+    yield Block(
+        path="/etc/environment",
+        text="".join(f'{name}="{value}"\n' for name, value in _environment(cluster).items()),
+        why="what MPI has to know of these boards (docs/explanation/mpi.md)",
+    )
+
+
+def _environment(cluster: Cluster) -> dict[str, str]:
+    """Ranks that share a CPU starve each other when they poll shared memory; over TCP they
+    sleep while they wait. MPICH before 4.2 waits in MPI_Finalize without answering peers that
+    still have to say goodbye (pmodels/mpich#6596), so mpi4py leaves it out at exit."""
+    variables = {"MPI4PY_RC_FINALIZE": "0"}
+    return {**variables, "UCX_TLS": "tcp,self"} if _crowded(cluster) else variables
 
 
 def _mpi4py(hardware: Hardware) -> Iterator[Resource]:

@@ -99,7 +99,8 @@ def memory_for_jobs(node: Node) -> int:
     assert node.hardware is not None
     reserved = sum(RESERVED.get(role, 0) for role in node.roles)
     left = max(node.hardware.memory_mb - reserved, SMALLEST_MEMORY)
-    return min(left, node.hardware.memory_mb) // 16 * 16
+    most = min(left, node.hardware.memory_mb)
+    return most // 16 * 16 or most
 
 
 def _measured(cluster: Cluster) -> tuple[Node, ...]:
@@ -126,7 +127,7 @@ def _partition_line(partition: Partition, nodes: list[Node]) -> str:
     """One partition (2-40). A job that does not say gets its CPUs' share of the memory,
     because without a default it would get all of the node's."""
     share = min(
-        memory_for_jobs(node) // (cores * threads)
+        memory_for_jobs(node) // (cores * threads) or 1  # 0 would mean all of it
         for node in nodes
         for cores, threads in (_cores_and_threads(node),)
     )

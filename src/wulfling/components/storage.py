@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from wulfling.model.cluster import Cluster, Node, Share
@@ -42,16 +43,21 @@ def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
 
 
 def _server(cluster: Cluster, node: Node, shares: list[Share]) -> Iterator[Resource]:
-    yield Packages(names=("nfs-kernel-server",), why="this board is the file server (2-15)")
+    homes = {f"/home/{person.name}" for person in cluster.people}
     for share in shares:
-        yield Directory(path=share.path, why="what the others mount (2-16)")
+        if share.path not in homes:  # those are made with their owner
+            yield Directory(path=share.path, why="what the others mount (2-16)")
+    clients = [n.address for n in cluster.nodes if n.name != node.name]
+    if not clients:
+        # Not an export without clients: exports(5) gives that one to the whole world.
+        return
+    yield Packages(names=("nfs-kernel-server",), why="this board is the file server (2-15)")
     settings = File(
         path="/etc/nfs.conf.d/wulfling.conf",
         content="[nfsd]\nvers3=n\nvers4=y\n"
         f"grace-time={GRACE_SECONDS}\nlease-time={GRACE_SECONDS}\n",
         why="nfs.conf(5): NFSv4 needs one open port, 2049 (2-18)",
     )
-    clients = [n.address for n in cluster.nodes if n.name != node.name]
     options = "rw,sync,root_squash,no_subtree_check"
     exports = File(
         path=EXPORTS_FILE,
@@ -82,8 +88,19 @@ def _client(shares: list[Share]) -> Iterator[Resource]:
     yield table
     for share in shares:
         yield Service(
-            unit=share.path.strip("/").replace("/", "-") + ".automount",
+            unit=f"{_unit_name(share.path)}.automount",
             configured=digest(table.text),
             watches=(table.key,),
             why=f"{share.path} is mounted when somebody looks into it",
         )
+
+
+def _unit_name(path: str) -> str:
+    """What systemd calls the unit of a path, as systemd-escape(1) with --path: slashes become
+    dashes, and so dashes something else. Paths here are ASCII."""
+    text = path.strip("/")
+    first, rest = text[:1], text[1:]
+    escaped = re.sub(r"[^A-Za-z0-9:_./]", lambda found: f"\\x{ord(found[0]):02x}", rest)
+    if not re.match(r"[A-Za-z0-9:_]", first):
+        first = f"\\x{ord(first):02x}"  # a dot, too
+    return (first + escaped).replace("/", "-")

@@ -15,7 +15,7 @@ from threading import Event
 from wulfling.errors import WulflingError
 from wulfling.lab import network, processes, seed
 from wulfling.lab.needs import program, search_path
-from wulfling.lab.places import BoardFiles, LabFiles, private_folder, write_beside
+from wulfling.lab.places import BoardFiles, LabFiles, private_folder
 from wulfling.lab.processes import Process
 from wulfling.lab.record import BoardSpec, LabSpec, Record
 from wulfling.proc import start
@@ -39,7 +39,7 @@ _MCONSOLE_VERSION = 2
 _MCONSOLE_TRIES = 5
 
 
-def arguments(files: LabFiles, record: Record, board: BoardSpec, image: Path) -> tuple[str, ...]:
+def arguments(files: LabFiles, record: Record, board: BoardSpec) -> tuple[str, ...]:
     """The words that start a board, from inside the lab's namespaces."""
     own = files.board(board.name)
     _, plug = network.cable(record.spec.network, board.address)
@@ -47,7 +47,7 @@ def arguments(files: LabFiles, record: Record, board: BoardSpec, image: Path) ->
     return (
         program("linux.uml"),
         f"mem={board.memory_mb}M",
-        f"ubd0={own.disk},{image}",
+        f"ubd0={own.disk},{own.image}",
         f"ubd1r={own.seed}",
         "root=/dev/ubda",
         "rw",
@@ -77,16 +77,14 @@ def main_process(everyone: Sequence[Process], files: BoardFiles) -> Process | No
     return None
 
 
-def power_on(files: LabFiles, record: Record, board: BoardSpec, image: Path, holder: int) -> None:
-    """Start a board that is off; returns at once. Its disk is made on first use of ``image``."""
+def power_on(files: LabFiles, record: Record, board: BoardSpec, holder: int) -> None:
+    """Start a board that is off and has its image; returns at once."""
     own = files.board(board.name)
     processes.end(own.folder)
     shutil.rmtree(files.runtime / _short_name(record.spec, board), ignore_errors=True)
-    if not own.disk.exists():
-        write_beside(own.image_name, f"{image.name}\n".encode())
     if own.console.exists():
         own.console.replace(own.last_console)
-    words = (*network.enter(holder), "--", *arguments(files, record, board, image))
+    words = (*network.enter(holder), "--", *arguments(files, record, board))
     environment = {"PATH": search_path(), "HOME": str(own.folder), "TMPDIR": memory_folder(board)}
     with own.console.open("wb") as console:
         child = start(words, stdout=console, env=environment, cwd=own.folder)
@@ -99,22 +97,34 @@ def prepare(files: LabFiles, record: Record, board: BoardSpec) -> None:
     seed.write(files.board(board.name), record, board)
 
 
-def image_below(own: BoardFiles, images: Path) -> Path | None:
-    """The image that a board's disk lies on, or nothing when it has no disk yet.
+def needs_image(own: BoardFiles) -> bool:
+    """Whether the board has no disk yet, and so starts from today's image.
 
-    Raises ``WulflingError`` when that image is gone.
+    Raises ``WulflingError`` when it has a disk, and the image below it is gone.
     """
-    if not (_is_disk(own.disk) and own.image_name.exists()):
+    if not _is_disk(own.disk):
         own.disk.unlink(missing_ok=True)
-        return None
-    image = images / own.image_name.read_text().strip()
-    if not image.is_file():
+        own.image.unlink(missing_ok=True)
+        return True
+    if not own.image.is_file():
         raise WulflingError(
-            f"the board's disk needs the image {image}, which is gone",
+            f"the image below the board's disk is gone: {own.image}",
             hint="wulfling lab destroy, then wulfling lab up",
             where=own.folder.name,
         )
-    return image
+    return False
+
+
+def lay(own: BoardFiles, image: Path) -> None:
+    """Give a board without a disk its image: a hard link, so that the cache may be emptied.
+
+    Between two file systems it is a symbolic link.
+    """
+    own.image.unlink(missing_ok=True)
+    try:
+        own.image.hardlink_to(image)
+    except OSError:
+        own.image.symlink_to(image)
 
 
 def _is_disk(path: Path) -> bool:
@@ -130,11 +140,13 @@ def memory_folder(board: BoardSpec) -> str:
     """A folder with room for the board's memory, in memory itself if possible."""
     need = (board.memory_mb + 64) << 20
     for folder in ("/dev/shm", "/tmp", "/var/tmp"):
-        if os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > need:
+        if not os.access(folder, os.W_OK) or os.statvfs(folder).f_flag & os.ST_NOEXEC:
+            continue
+        if shutil.disk_usage(folder).free > need:
             return folder
     raise WulflingError(
-        f"no room for {board.memory_mb} MB of memory in /dev/shm, /tmp or /var/tmp",
-        hint="mount -o remount,size=90% /dev/shm",
+        f"no room for {board.memory_mb} MB of executable memory in /dev/shm, /tmp or /var/tmp",
+        hint="sudo mount -o remount,exec,size=90% /dev/shm",
         where=board.name,
     )
 
@@ -216,8 +228,11 @@ def wait(
             time.sleep(0.05)
 
     with ThreadPoolExecutor(max_workers=max(len(boards), 1)) as pool:
-        for done in as_completed([pool.submit(one, board) for board in boards]):
-            done.result()
+        try:
+            for done in as_completed([pool.submit(one, board) for board in boards]):
+                done.result()
+        finally:
+            failed.set()  # Ctrl-C too: nobody waits any more
 
 
 def _failure(files: LabFiles, board: BoardSpec, fact: str) -> WulflingError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 from wulfling.errors import WulflingError
 from wulfling.lab import modules, needs, recipe
 from wulfling.lab.needs import program, search_path
-from wulfling.lab.places import cache_root, private_folder
+from wulfling.lab.places import cache_root, private_folder, state_root
 from wulfling.lab.record import held
 from wulfling.proc import run
 
@@ -76,6 +77,7 @@ def ensure(proxy: str, say: Callable[[str], None], suite: str = recipe.SUITE) ->
             say(f"building the {wanted.suite} image (once; it is kept in {folder()})")
             _sweep(wanted.file_name)
             _build(wanted, image, proxy)
+            _forget_old(image)
     return image
 
 
@@ -106,18 +108,15 @@ def _build(wanted: Ingredients, image: Path, proxy: str) -> None:
         *(f"--aptopt={option}" for option in wanted.apt_options),
         "--skip=cleanup/apt/lists",
     )
-    environment = {
-        "PATH": search_path(),
-        "LANG": "C.UTF-8",
-        "HOME": str(work),
-        "TMPDIR": str(work),
-        "DEBIAN_FRONTEND": "noninteractive",
-        "MODULE_ROOT": str(modules.MODULE_ROOT),
-        "MIRRORS": "-" if wanted.mirrors else "",
-    }
     try:
         sources = "\n".join((*wanted.mirrors, ""))
-        done = run(words, stdin=sources, check=False, timeout=_BUILD_PATIENCE, env=environment)
+        done = run(
+            words,
+            stdin=sources,
+            check=False,
+            timeout=_BUILD_PATIENCE,
+            env=_environment(wanted, work),
+        )
         if done.code != 0:
             said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-25:])
             raise WulflingError(
@@ -129,6 +128,20 @@ def _build(wanted: Ingredients, image: Path, proxy: str) -> None:
         fresh.rename(image)
     finally:
         _sweep(image.name)
+
+
+def _environment(wanted: Ingredients, work: Path) -> dict[str, str]:
+    """What the build script knows besides its arguments, and nothing of ours."""
+    return {
+        "PATH": search_path(),
+        "LANG": "C.UTF-8",
+        "HOME": str(work),
+        "TMPDIR": str(work),
+        "DEBIAN_FRONTEND": "noninteractive",
+        "KEYRING": recipe.KEYRING,
+        "MODULE_ROOT": str(modules.MODULE_ROOT),
+        "MIRRORS": "-" if wanted.mirrors else "",
+    }
 
 
 def _namespace() -> tuple[str, ...]:
@@ -156,12 +169,27 @@ def _namespace() -> tuple[str, ...]:
 
 
 def _sweep(file_name: str) -> None:
-    """Remove what a build of this image left behind; the lock must be held."""
-    for path in folder().glob(f".build-{file_name}*"):
+    """Remove what builds left behind: those of this image, whose lock must be held, and others
+    that began so long ago that nobody waits for them."""
+    for path in folder().glob(".build-*"):
+        own = path.name.startswith(f".build-{file_name}")
+        if not own and time.time() - path.stat().st_mtime < 2 * _BUILD_PATIENCE:
+            continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def _forget_old(image: Path) -> None:
+    """Remove images of other recipes that no board has a hard link to, if boards have such."""
+    labs = state_root()
+    if not labs.is_dir() or labs.stat().st_dev != image.stat().st_dev:
+        return
+    suite = image.name.rpartition("-")[0]
+    for other in folder().glob(f"{suite}-*.ext4"):
+        if other != image and other.stat().st_nlink == 1:
+            other.unlink(missing_ok=True)
 
 
 def apt_options() -> tuple[str, ...]:

@@ -31,15 +31,14 @@ def up(spec: LabSpec, say: Say) -> None:
     record.check(spec)
     files = lab_files(spec.name)
     needs.check(needs.this_machine())
-    with record.held(files.lock, f"lab {spec.name}"):
+    with record.held(files.lock, f"lab {spec.name}"), packages.used() as proxy:
         _check_same_network(files, spec)
-        packages.ensure()
         private_folder(files.folder)
         earlier = record.find(files)
         options = earlier.apt_options if earlier else image.apt_options()
         kept = record.keep(files, spec, options)
         _cut_strangers(files, spec, say)
-        _power_on(files, kept, spec.boards, say)
+        _power_on(files, kept, spec.boards, proxy, say)
 
 
 def _check_same_network(files: LabFiles, spec: LabSpec) -> None:
@@ -61,29 +60,33 @@ def _cut_strangers(files: LabFiles, spec: LabSpec, say: Say) -> None:
             say(f"{own.name} is no longer in the cluster file: switched off")
 
 
-def _power_on(files: LabFiles, kept: Record, boards: Sequence[BoardSpec], say: Say) -> None:
+def _power_on(
+    files: LabFiles, kept: Record, boards: Sequence[BoardSpec], proxy: str, say: Say
+) -> None:
     """Start those of ``boards`` that are off, and wait until all of them answer."""
-    images = _images(files, boards, say)
-    holder = network.ensure(files, kept.spec, packages.socket_path())
     everyone = processes.own_processes()
-    for board in boards:
-        if boards_module.main_process(everyone, files.board(board.name)) is None:
-            boards_module.prepare(files, kept, board)
-            boards_module.power_on(files, kept, board, images[board.name], holder)
+    off = [b for b in boards if not boards_module.main_process(everyone, files.board(b.name))]
+    _lay_images(files, off, proxy, say)
+    holder = network.ensure(files, kept.spec, packages.socket_path())
+    for board in off:
+        boards_module.prepare(files, kept, board)
+        boards_module.power_on(files, kept, board, holder)
     boards_module.wait(files, boards, say)
 
 
-def _images(files: LabFiles, boards: Sequence[BoardSpec], say: Say) -> dict[str, Path]:
-    """The image for each board: below its disk, or, for boards without one, today's."""
-    below = {
-        board.name: boards_module.image_below(files.board(board.name), image.folder())
-        for board in boards
-    }
-    found = {name: path for name, path in below.items() if path is not None}
-    if len(found) < len(below):
-        fresh = image.ensure(packages.ensure(), say)
-        found |= {name: fresh for name in below if name not in found}
-    return found
+def _lay_images(files: LabFiles, boards: Sequence[BoardSpec], proxy: str, say: Say) -> None:
+    """Give today's image, built first if it is missing, to those ``boards`` without a disk.
+
+    Never to one that runs: its disk may be a moment old, and it would go on without a name.
+    """
+    own = [files.board(board.name) for board in boards]
+    for board in own:
+        private_folder(board.folder)
+    fresh = [board for board in own if boards_module.needs_image(board)]
+    if fresh:
+        base = image.ensure(proxy, say)
+        for board in fresh:
+            boards_module.lay(board, base)
 
 
 def start(name: str, boards: Sequence[str], say: Say) -> None:
@@ -95,9 +98,8 @@ def start(name: str, boards: Sequence[str], say: Say) -> None:
     kept = record.load(files)
     chosen = tuple(kept.spec.board(board) for board in boards)
     needs.check(needs.this_machine())
-    with record.held(files.lock, f"lab {name}"):
-        packages.ensure()
-        _power_on(files, kept, chosen, say)
+    with record.held(files.lock, f"lab {name}"), packages.used() as proxy:
+        _power_on(files, kept, chosen, proxy, say)
 
 
 def cut(name: str, boards: Sequence[str]) -> None:
@@ -207,6 +209,19 @@ def _status(files: LabFiles) -> LabStatus:
             )
         )
     return LabStatus(spec.name, spec.network, relay.pid if relay else 0, tuple(found))
+
+
+def plug(name: str, boards: Sequence[str], *, plugged: bool) -> None:
+    """Pull the network cable of some boards, or, with ``plugged``, put it back.
+
+    A board that is switched on again keeps its cable as it is. Raises ``WulflingError`` for an
+    unknown board, or a lab that is down.
+    """
+    files = lab_files(name)
+    spec = record.load(files).spec
+    chosen = [spec.board(board) for board in boards]
+    with record.held(files.lock, f"lab {name}"):
+        network.plug(files, spec, chosen, plugged)
 
 
 def console_path(name: str, board: str) -> Path:

@@ -83,7 +83,7 @@ def ensure(files: LabFiles, spec: LabSpec, packages: Path) -> int:
             f"the network of lab {spec.name} did not start: {_last_words(files.relay_log)}",
             hint=f"less {files.relay_log}",
         )
-    _plug(relay.pid, spec)
+    _wire(relay.pid, spec)
     return relay.pid
 
 
@@ -117,7 +117,7 @@ def _last_words(log: Path) -> str:
     return lines[-1] if lines else "it said nothing"
 
 
-def _plug(holder: int, spec: LabSpec) -> None:
+def _wire(holder: int, spec: LabSpec) -> None:
     """Make the bridge and every missing cable in the namespaces of ``holder``."""
     ip = program("ip")
     said = run((*enter(holder), ip, "-json", "link", "show")).stdout
@@ -128,6 +128,17 @@ def _plug(holder: int, spec: LabSpec) -> None:
     run((*enter(holder), ip, "-batch", "-"), stdin="\n".join(commands) + "\n")
     fresh = [name for name in _interfaces(spec.network, spec.boards) if name not in there]
     run((*enter(holder), "/bin/sh", "-eu", "-c", settings(fresh, BRIDGE not in there)))
+
+
+def plug(files: LabFiles, spec: LabSpec, boards: Sequence[BoardSpec], plugged: bool) -> None:
+    """Take the bridge's ends of cables down or up. Raises ``WulflingError`` when there is none."""
+    relay = relay_process(processes.own_processes(), files)
+    if relay is None:
+        raise WulflingError(f"lab {spec.name} is down", hint="wulfling lab up")
+    state = "up" if plugged else "down"
+    ends = [cable(spec.network, board.address)[0] for board in boards]
+    commands = "".join(f"link set {end} {state}\n" for end in ends)
+    run((*enter(relay.pid), program("ip"), "-batch", "-"), stdin=commands)
 
 
 def wiring(spec: LabSpec, there: set[str]) -> list[str]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import socket
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from pathlib import Path
 
 from wulfling.errors import WulflingError
@@ -27,11 +30,19 @@ def socket_path() -> Path:
     return runtime_folder(folder()) / "http"
 
 
-def ensure() -> str:
-    """Make sure that the cache answers, and return its URL on this machine.
+@contextmanager
+def used() -> Iterator[str]:
+    """Make sure that the cache answers, and that it goes on until the block ends.
 
-    Raises ``WulflingError`` when it cannot be started.
+    Gives its URL on this machine. Raises ``WulflingError`` when it cannot be started.
     """
+    private_folder(folder())
+    with _users_file().open("a") as users:
+        flock(users, LOCK_SH)
+        yield _ensure()
+
+
+def _ensure() -> str:
     with held(folder() / ".lock", "the package cache"):
         if not _answers():
             processes.end(folder())
@@ -40,17 +51,26 @@ def ensure() -> str:
 
 
 def release() -> None:
-    """End the cache unless the relay of some lab still needs it."""
+    """End the cache unless the relay of some lab, or a command under way, still needs it."""
     if not folder().is_dir():
         return
     with held(folder() / ".lock", "the package cache"):
         wanted = f"--packages={socket_path()}"
         if any(wanted in process.argv for process in processes.own_processes()):
             return
-        processes.end(folder())
+        with _users_file().open("a") as users:
+            try:
+                flock(users, LOCK_EX | LOCK_NB)
+            except BlockingIOError:
+                return
+            processes.end(folder())
         socket_path().unlink(missing_ok=True)
         _port_file().unlink(missing_ok=True)
         _remove_empty(socket_path().parent)
+
+
+def _users_file() -> Path:
+    return folder() / ".users"
 
 
 def _port_file() -> Path:

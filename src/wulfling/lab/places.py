@@ -12,6 +12,7 @@ from pathlib import Path
 
 from wulfling.errors import WulflingError
 
+_UNFIT = re.compile(r"""[\s,:"'\\]""")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -63,9 +64,9 @@ class BoardFiles:
         return self.folder / "disk.cow"
 
     @property
-    def image_name(self) -> Path:
-        """Says which image the disk belongs to."""
-        return self.folder / "image"
+    def image(self) -> Path:
+        """The image below its disk: another name of the one in the cache, which may go."""
+        return self.folder / "image.ext4"
 
     @property
     def seed(self) -> Path:
@@ -132,14 +133,20 @@ class LabFiles:
 def lab_files(name: str) -> LabFiles:
     """The files of the lab called ``name``, which may not exist yet.
 
-    Raises ``WulflingError`` when the name cannot be a folder's.
+    Raises ``WulflingError`` when the name cannot be a folder's, or the folder not a board's.
     """
     if not _NAME.fullmatch(name):
         raise WulflingError(
             f"a lab cannot be called {name!r}",
             hint="use letters, digits, '.', '_' and '-', at most 63 of them",
         )
-    return LabFiles(state_root() / name)
+    files = LabFiles(state_root() / name)
+    if _UNFIT.search(str(files.folder)):
+        raise WulflingError(
+            f"a board's kernel takes no path with spaces, commas or quotes: {files.folder}",
+            hint="set XDG_STATE_HOME to a folder without them",
+        )
+    return files
 
 
 def existing_labs() -> Iterator[LabFiles]:

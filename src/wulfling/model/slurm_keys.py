@@ -6,7 +6,8 @@ from __future__ import annotations
 # `nodes:` and `partitions:`; older or second names by which slurm.conf(5) would take the
 # same settings, and settings that break Debian's packages (PluginDir is fatal there).
 OWNED_KEYS = frozenset(
-    """AccountingStorageEnforce AccountingStorageHost AccountingStorageType AuthInfo AuthType
+    """
+    AccountingStorageEnforce AccountingStorageHost AccountingStorageType AuthInfo AuthType
     ClusterName JobAcctGatherFrequency JobAcctGatherType JobCompLoc JobCompType MailProg
     MpiDefault ProctrackType PropagateResourceLimitsExcept ReturnToService SchedulerType
     SelectType SelectTypeParameters SlurmUser SlurmctldHost SlurmctldLogFile
@@ -17,11 +18,11 @@ OWNED_KEYS = frozenset(
 
     AccountingStorageBackupHost AccountingStoragePass AccountingStoragePort
     AccountingStorageUser BackupAddr BackupController ControlAddr ControlMachine CryptoType
-    PluginDir PropagateResourceLimits SlurmctldAddr SlurmctldPort SlurmdPort
-    SlurmdUser""".split()
+    PluginDir PropagateResourceLimits SlurmctldAddr SlurmctldPort SlurmdPort SlurmdUser
+    """.split()
 )
 
-_FOLDED = {key.lower(): key for key in OWNED_KEYS}
+_FOLDED = frozenset(key.lower() for key in OWNED_KEYS)
 
 
 def owned(key: str) -> bool:

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from wulfling.errors import Locked
@@ -17,7 +18,7 @@ PATIENCE_SECONDS = 900.0  # how long a board may take to finish what a killed ap
 
 
 class BoardLock:
-    """The lock file, held from ``take`` until this process ends.
+    """The lock file, held from ``take`` until ``free`` or the end of this process.
 
     The file says who holds it. A holder whose controller has died says so too (``orphan``):
     it finishes the resource it is at and ends, and the next apply waits for that.
@@ -49,7 +50,13 @@ class BoardLock:
 
     def orphan(self) -> None:
         """Tell whoever waits that nobody is steering any more."""
-        self._write({**self._holder(), "orphan": True})
+        with suppress(OSError):  # it was freed at the same moment
+            self._write({**self._holder(), "orphan": True})
+
+    def free(self) -> None:
+        """Let the next one in."""
+        os.close(self._file)
+        self._file = -1
 
     def _try(self) -> bool:
         try:

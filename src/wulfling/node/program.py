@@ -65,16 +65,26 @@ def _converse(board: Board, controller: Controller) -> None:
     order = controller.hear()
     board.applying = order["do"] == "apply"
     board.say = lambda what: controller.tell(event="waiting", **{"for": what})
-    repaired: tuple[str, ...] = ()
-    if board.applying:
-        _survive()
-        lock = BoardLock(board.path(LOCK))
+    if not board.applying:
+        _work(board, controller, order, repaired=())
+        return
+    _survive()
+    lock = BoardLock(board.path(LOCK))
+    try:
         lock.take(order["operator"], board.say)
         controller.call_when_gone(lock.orphan)
         board.path(STATE).mkdir(mode=0o755, parents=True, exist_ok=True)
         repaired = repair(board)
         if order.get("program"):
             install(board, order["program"])
+        _work(board, controller, order, repaired)
+    finally:
+        lock.free()
+
+
+def _work(
+    board: Board, controller: Controller, order: dict[str, Any], repaired: Sequence[str]
+) -> None:
     controller.tell(
         event="hello",
         facts=hardware_json(measure(board)),

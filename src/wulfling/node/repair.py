@@ -79,9 +79,11 @@ def _is_half_done(board: Board) -> bool:
 
 
 def _journal(board: Board) -> Iterator[str]:
-    for key in board.lines(JOURNAL):
+    keys = board.lines(JOURNAL)
+    for key in keys:
         kind, _, path = key.partition(":")
         if kind in ("file", "block", "link", "kernel"):
             unfinished(board.path(path)).unlink(missing_ok=True)
         yield f"the last run was cut off at {key}, which is looked at again"
-    board.path(JOURNAL).unlink(missing_ok=True)
+    if keys:
+        board.path(JOURNAL).unlink()

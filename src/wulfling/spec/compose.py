@@ -17,7 +17,6 @@ from ruamel.yaml.events import (
     AliasEvent,
     DocumentStartEvent,
     MappingEndEvent,
-    MappingStartEvent,
     NodeEvent,
     ScalarEvent,
     SequenceEndEvent,
@@ -38,12 +37,16 @@ _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 # What an escape in double quotes can make and no name, path or message can hold.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
+_FLAT = "a cluster file has nodes, slurm, people and little below them"
+_LOOK = "compare this line with the ones around it"
+
 # What the parser says, as a remedy. The first that matches is shown.
 _REMEDIES = (
     (r"'\\t'", "indent with spaces: YAML takes no tabs there"),
     (r"character '[@`%*&!|>]'", "put the value in quotes"),
     ("mapping values are not allowed", "quote a value with a colon in it, and check the indent"),
     (r"expected ',' or '[}\]]'", "close the bracket that was opened at {opened}"),
+    ("expected the node content", "write a value here, and close the brackets before it"),
     ("unexpected end of stream", "close the quote that was opened at {opened}"),
     ("document separator", "close the quote that was opened at {opened}"),
     ("expected ':'", "a key ends with a colon and a space"),
@@ -62,6 +65,7 @@ class Composed:
     keys: dict[Loc, Place] = field(default_factory=dict)
     values: dict[Loc, Place] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    replaced: set[Loc] = field(default_factory=set)
 
 
 class _StopError(Exception):
@@ -95,7 +99,7 @@ def _events(text: str) -> Iterator[Event]:
     except (YAMLError, OverflowError, ValueError, AssertionError) as error:
         # The parser lets through what chr() says to "\UFFFFFFFF" and its own doubts about
         # a %YAML directive; the fuzz test is how we know of these.
-        raise _StopError(Problem(after, f"this is not YAML: {error}")) from None
+        raise _StopError(Problem(after, f"this is not YAML: {error}", _LOOK)) from None
 
 
 def _syntax_problem(error: MarkedYAMLError) -> Problem:
@@ -110,7 +114,11 @@ def _syntax_problem(error: MarkedYAMLError) -> Problem:
                 place = opened
             hint = remedy.format(opened=f"line {opened.line}, column {opened.column}")
             return Problem(place, f"this is not YAML: {said}", hint)
-    return Problem(place, f"this is not YAML: {said}")
+    return Problem(place, f"this is not YAML: {said}", _LOOK)
+
+
+def _too_many(place: Place, subject: str) -> Problem:
+    return Problem(place, f"{subject} more than {MOST_VALUES} values", "make several clusters")
 
 
 def _place(mark: object) -> Place:
@@ -152,11 +160,12 @@ class _Composer:
         """The value that starts with ``event``. Without ``loc`` its place is not kept."""
         self._count += 1
         if self._count > MOST_VALUES:
-            raise _StopError(Problem(_place(event.start_mark), f"more than {MOST_VALUES} values"))
+            raise _StopError(_too_many(_place(event.start_mark), "the file has"))
         if isinstance(event, AliasEvent):
-            return self._alias(event)
+            return self._alias(event, loc)
         assert isinstance(event, NodeEvent)
-        self._refuse_tag(event)
+        if self._refused_tag(event) and loc is not None:
+            self._out.replaced.add(loc)
         if event.anchor is not None:
             self._open.add(event.anchor)
         value = self._value(event, loc)
@@ -171,6 +180,8 @@ class _Composer:
             text, plain = _scalar(event)
             if _CONTROL.search(text):
                 self._problem(event, f"{show(text)} has a control character in it", "delete it")
+                if loc is not None:
+                    self._out.replaced.add(loc)
                 text = _CONTROL.sub("", text)
             if loc is not None and (text or not plain):
                 self._out.values[loc] = place
@@ -178,7 +189,7 @@ class _Composer:
         if loc is not None:
             self._out.values[loc] = place
         if self._depth == DEEPEST:
-            raise _StopError(Problem(place, f"nested more than {DEEPEST} levels deep"))
+            raise _StopError(Problem(place, f"nested more than {DEEPEST} levels deep", _FLAT))
         self._depth += 1
         try:
             if isinstance(event, SequenceStartEvent):
@@ -221,47 +232,49 @@ class _Composer:
             self._node(event, None)
             return None
         self._count += 1
-        self._refuse_tag(event)
+        self._refused_tag(event)
         if event.anchor is not None:
             self._anchors[event.anchor] = event.value
         if event.value == "<<" and _scalar(event)[1]:
-            self._problem(
-                event, "merge keys (<<) are not part of YAML 1.2", "write the values out"
-            )
+            self._problem(event, "merge keys (<<) are not part of YAML 1.2", "write the values out")
             return None
         if _CONTROL.search(event.value):
-            self._problem(event, f"{show(event.value)} has a control character in it")
+            self._problem(event, f"{show(event.value)} has a control character in it", "delete it")
             return None
         return str(event.value)
 
-    def _alias(self, event: AliasEvent) -> object:
+    def _alias(self, event: AliasEvent, loc: Loc | None) -> object:
         name = event.anchor
+        if name in self._anchors and name not in self._open:
+            return self._copied(self._anchors[name], _place(event.start_mark))
         if name in self._open:
-            self._problem(event, f"*{name} stands for something that it is itself a part of")
-            return None
-        if name not in self._anchors:
-            self._problem(event, f"*{name} stands for nothing: there is no &{name} before it")
-            return None
-        return self._copied(self._anchors[name], _place(event.start_mark))
+            message = f"*{name} stands for something that it is itself a part of"
+        else:
+            message = f"*{name} stands for nothing: there is no &{name} before it"
+        self._problem(event, message, "write the value out, or put it in quotes")
+        if loc is not None:
+            self._out.replaced.add(loc)
+        return None
 
     def _copied(self, value: object, place: Place) -> object:
         """A copy that counts, so that aliases of aliases end at MOST_VALUES."""
         self._count += 1
         if self._count > MOST_VALUES:
-            raise _StopError(Problem(place, f"the aliases expand to more than {MOST_VALUES} values"))
+            raise _StopError(_too_many(place, "the aliases expand to"))
         if isinstance(value, dict):
             return {key: self._copied(item, place) for key, item in value.items()}
         if isinstance(value, list):
             return [self._copied(item, place) for item in value]
         return value
 
-    def _refuse_tag(self, event: NodeEvent) -> None:
+    def _refused_tag(self, event: NodeEvent) -> bool:
         tag = getattr(event, "tag", None)
         if tag is not None:
             short = str(tag).replace("tag:yaml.org,2002:", "!!")
             self._problem(event, f"the tag {show(short)} is not taken", "write a plain value")
+        return tag is not None
 
-    def _problem(self, event: Event, message: str, hint: str = "") -> None:
+    def _problem(self, event: Event, message: str, hint: str) -> None:
         self._out.problems.append(Problem(_place(event.start_mark), message, hint))
 
 

@@ -37,7 +37,8 @@ class Document:
     ``data`` consists of mappings, lists and text: a plain ``NO``, ``1.10`` or ``01:02:03`` is
     the text that stands in the file (YAML calls this the failsafe schema), and what type a
     value has is decided by ``schema`` and not by its spelling. A plain empty value is None.
-    ``problems`` are those with which the rest can still be checked, such as a key said twice.
+    ``problems`` are those with which the rest can still be checked, such as a key said twice;
+    at the places in ``replaced`` they left another value than the one in the file.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class Document:
     keys: Mapping[Loc, Place]
     values: Mapping[Loc, Place]
     problems: tuple[Problem, ...]
+    replaced: frozenset[Loc]
 
     @property
     def name(self) -> str:
@@ -148,7 +150,11 @@ def _unreadable(path: Path, error: OSError) -> WulflingError:
             hint="write one with `wulfling init`, or name yours: `wulfling -f FILE ...`",
             where=name,
         )
-    return WulflingError(f"{name} cannot be read: {reason(error)}", where=name)
+    return WulflingError(
+        f"{name} cannot be read: {reason(error)}",
+        hint="name a text file that you can read: `wulfling -f FILE ...`",
+        where=name,
+    )
 
 
 def _decoded(content: bytes) -> str:
@@ -168,11 +174,13 @@ def _decoded(content: bytes) -> str:
     if found := _UNPRINTABLE.search(text):
         place = _place_of(text[: found.start()])
         what = "a NUL byte" if found[0] == "\0" else f"the control character 0x{ord(found[0]):02x}"
-        raise _UnusableError([Problem(place, f"{what} does not belong in a cluster file", "delete it")])
+        message = f"{what} does not belong in a cluster file"
+        raise _UnusableError([Problem(place, message, "delete it")])
     for number, line in enumerate(text.split("\n"), 1):
         if len(line) > LONGEST_LINE:
             place = Place(number, LONGEST_LINE + 1)
-            raise _UnusableError([Problem(place, f"more than {LONGEST_LINE} characters in a line")])
+            message = f"the line has more than {LONGEST_LINE} characters"
+            raise _UnusableError([Problem(place, message, "break it into several")])
     return text
 
 
@@ -220,4 +228,5 @@ def _composed(text: str, path: Path) -> Document:
         keys=MappingProxyType(composed.keys),
         values=MappingProxyType(composed.values),
         problems=tuple(problems),
+        replaced=frozenset(composed.replaced),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 
 from wulfling.errors import WulflingError
@@ -15,11 +17,11 @@ cluster: {name}
 {boards}
 # {nodes}
 nodes:
-  rpnode01: {{address: {prefix}.1, roles: [head, compute]}}
-  rpnode02: {{address: {prefix}.2, roles: [compute]}}
-  filenode01: {{address: {prefix}.3, roles: [storage]}}
+  rpnode01: {{address: {first}, roles: [head, compute]}}
+  rpnode02: {{address: {second}, roles: [compute]}}
+  filenode01: {{address: {third}, roles: [storage]}}
   # {folded}
-  # rpnode[03-06]: {{address: {prefix}.4, roles: [compute]}}
+  # rpnode[03-06]: {{address: {fourth}, roles: [compute]}}
 
 # {storage}
 storage: {{/home: filenode01, /nfs: filenode01}}
@@ -42,8 +44,9 @@ _BOARDS = {
     "real": "login: pi  # {login}\n",
 }
 
-# Addresses of virtual boards exist in a network of their own; real ones are a guess.
-_PREFIX = {"virtual": "10.0.0", "real": "192.168.1"}
+# Virtual boards have a network of their own. Real ones are behind a router, which often has
+# the first address and gives away the lowest.
+_ADDRESSES = {"virtual": ("10.0.0", 1), "real": ("192.168.1", 101)}
 
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
@@ -58,7 +61,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "keys": "public keys that may log in",
     },
     "ko": {
-        "title": "보드 세 대로 만든 클러스터. `wulfling plan`이 이 파일로 무엇이 바뀌는지 보여 줍니다.",
+        "title": "보드 세 대의 클러스터. `wulfling plan`은 이 파일로 무엇이 바뀔지 보여 줍니다.",
         "virtual": "이 줄을 지우면 같은 파일로 실제 보드를 다룹니다",
         "login": "새 보드에 처음 접속할 때 쓰는 계정",
         "nodes": "보드마다 주소와 역할(head, compute, storage, login)을 적습니다.",
@@ -71,6 +74,8 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
 }
 
 LANGUAGES = tuple(_WORDS)
+
+_PLAIN = re.compile(r"[~/A-Za-z0-9][A-Za-z0-9_./-]*")  # needs no quotes in YAML
 
 
 def starter(
@@ -86,16 +91,25 @@ def starter(
         notation.cluster_name(name)
     except Refused as refused:
         raise WulflingError(refused.message, hint=refused.hint) from None
-    words = _WORDS.get(lang.split("_")[0].split("-")[0])
+    words = _WORDS.get(lang.split("_", maxsplit=1)[0].split("-", maxsplit=1)[0])
     if words is None:
         hint = did_you_mean(lang, LANGUAGES, "languages")
         raise WulflingError(f"there are no comments in the language {lang!r}", hint=hint)
     if boards not in _BOARDS:
         hint = did_you_mean(boards, tuple(_BOARDS), "kinds")
         raise WulflingError(f"{boards!r} is no kind of boards", hint=hint)
+    prefix, first = _ADDRESSES[boards]
+    order = ("first", "second", "third", "fourth")
     return _TEXT.format(
-        **{key: word for key, word in words.items() if key != "keys"},
+        **{**words, "keys": _keys_line(keys, words["keys"])},
+        **{word: f"{prefix}.{first + n}" for n, word in enumerate(order)},
         name=name,
-        prefix=_PREFIX[boards],
         boards=_BOARDS[boards].format(**words),
-    ).replace("KEYS_LINE", "")
+    )
+
+
+def _keys_line(keys: Sequence[str], comment: str) -> str:
+    if not keys:
+        return f"    # keys: [~/.ssh/id_ed25519.pub]  # {comment}"
+    items = (key if _PLAIN.fullmatch(key) else json.dumps(key, ensure_ascii=False) for key in keys)
+    return f"    keys: [{', '.join(items)}]  # {comment}"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
 from wulfling.model.cluster import Role
 from wulfling.spec.nodeset import expand
-from wulfling.spec.schema import NodeSpec, Spec
+from wulfling.spec.schema import Spec
 
 # What a virtual board gets, in MiB (reference: virtual boards were measured with these). A
 # board with several roles gets the largest.
@@ -20,14 +20,11 @@ _COMPUTE = frozenset((Role.COMPUTE,))
 
 @dataclass(frozen=True)
 class Member:
-    """One node as the file declares it. ``key`` is the name in the file, perhaps folded.
-
-    ``address`` is None when counting up left the IPv4 addresses, which ``rules`` refuses.
-    """
+    """One node as the file declares it. ``key`` is the name in the file, perhaps folded."""
 
     name: str
     key: str
-    address: IPv4Address | None
+    address: IPv4Address
     roles: frozenset[Role]
     cpus: int | None
     memory_mb: int | None
@@ -37,7 +34,7 @@ class Member:
         """RAM of the virtual board: as declared, or by role."""
         if self.memory_mb is not None:
             return self.memory_mb
-        return max(BOARD_MEMORY[role] for role in self.roles)
+        return max((BOARD_MEMORY[role] for role in self.roles), default=0)
 
 
 def members(spec: Spec) -> tuple[Member, ...]:
@@ -51,12 +48,9 @@ def members(spec: Spec) -> tuple[Member, ...]:
 
 def network_of(spec: Spec, nodes: tuple[Member, ...]) -> IPv4Network | None:
     """The declared network, or the /24 of the first address; None when there is neither."""
-    if spec.network is not None:
+    if spec.network is not None or not nodes:
         return spec.network
-    for node in nodes:
-        if node.address is not None:
-            return IPv4Network((node.address, 24), strict=False)
-    return None
+    return IPv4Network((nodes[0].address, 24), strict=False)
 
 
 def _has_head(spec: Spec) -> bool:
@@ -74,15 +68,9 @@ def _members(spec: Spec, has_head: bool) -> Iterator[Member]:
             yield Member(
                 name=name,
                 key=key,
-                address=_counted(node, number),
+                # Never beyond the last: NodeSpec takes no address from 224.0.0.0 on.
+                address=node.address + number,
                 roles=roles,
                 cpus=node.cpus,
                 memory_mb=node.memory,
             )
-
-
-def _counted(node: NodeSpec, number: int) -> IPv4Address | None:
-    try:
-        return node.address + number
-    except AddressValueError:
-        return None

@@ -13,6 +13,9 @@ from wulfling.spec.problem import Refused, show
 
 UNLIMITED = -1
 
+_RENAME = "choose another name"
+_A_NETWORK = "write one such as 10.0.0.0/24"
+
 _SIZE = re.compile(r"(\d{1,9})(\.\d{1,3})?\s*([KMGTP]?)(i?B)?", re.IGNORECASE | re.ASCII)
 _UNITS = {"K": 1, "M": 1 << 10, "G": 1 << 20, "T": 1 << 30, "P": 1 << 40}  # in KiB
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
@@ -39,8 +42,9 @@ _SECONDS = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
 # Directories that belong to each board's own system: a mount over one of them, or an
 # export of it, breaks the board or gives away its secrets.
 _SYSTEM = frozenset(
-    """bin boot dev etc lib lib32 lib64 libx32 lost+found proc root run sbin sys tmp usr
-    var""".split()
+    """
+    bin boot dev etc lib lib32 lib64 libx32 lost+found proc root run sbin sys tmp usr var
+    """.split()
 )
 
 
@@ -50,7 +54,7 @@ def whole_number(text: str, least: int, most: int) -> int:
         raise Refused(f"{show(text)} is not a whole number", f"write one from {least} to {most}")
     number = int(text)
     if not least <= number <= most:
-        raise Refused(f"{number} is not between {least} and {most}")
+        raise Refused(f"{number} is not between {least} and {most}", "write a number in between")
     return number
 
 
@@ -67,7 +71,9 @@ def size(text: str) -> int:
     """A size such as ``512M`` or ``1.5G`` in MiB: powers of 1024, as in Slurm."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        raise Refused(f"{show(text)} is not a size", "write a number and a unit, such as 512M or 2G")
+        raise Refused(
+            f"{show(text)} is not a size", "write a number and a unit, such as 512M or 2G"
+        )
     whole, fraction, unit, _ = match.groups()
     if not unit:
         raise Refused(f"the size {show(text)} has no unit", f"write {whole}M for MiB")
@@ -76,7 +82,7 @@ def size(text: str) -> int:
     thousandths = int(whole) * 1000 + int((fraction or ".0")[1:].ljust(3, "0"))
     mebibytes = thousandths * factor // 1000 >> 10
     if not 1 <= mebibytes <= 1 << 30:
-        raise Refused(f"the size {show(text)} is not between 1M and 1024T")
+        raise Refused(f"the size {show(text)} is not between 1M and 1024T", "write such as 512M")
     return mebibytes
 
 
@@ -88,7 +94,7 @@ def duration(text: str) -> int:
         if match := pattern.fullmatch(text):
             seconds = sum(int(n) * _SECONDS[unit] for unit, n in match.groupdict().items())
             if seconds == 0:
-                raise Refused(f"the time {show(text)} is no time at all")
+                raise Refused(f"the time {show(text)} is no time at all", "write a minute or more")
             return seconds
     raise Refused(
         f"{show(text)} is not a time",
@@ -99,7 +105,7 @@ def duration(text: str) -> int:
 def node_name(text: str) -> str:
     """A host name of one label (RFC 1123, 2.1) in lower case, at most 63 characters."""
     if text == "localhost":
-        raise Refused("no node can be called localhost: every board means itself by it")
+        raise Refused("no node can be called localhost: every board means itself by it", _RENAME)
     return _label(text, "node name")
 
 
@@ -108,13 +114,13 @@ def domain(text: str) -> str:
     for label in text.split("."):
         _label(label, "domain")
     if len(text) > 180:
-        raise Refused("the domain is longer than 180 characters, and host names end at 253")
+        raise Refused("the domain is longer than 180 characters", "full names end at 253")
     return text
 
 
 def _label(text: str, noun: str) -> str:
     if len(text) > 63:
-        raise Refused(f"{show(text)} has {len(text)} characters; a {noun} has at most 63")
+        raise Refused(f"{show(text)} has {len(text)} characters, and 63 are the most", _RENAME)
     if text != text.lower():
         raise Refused(f"{show(text)} has capital letters in it", f"write {text.lower()}")
     if not _LABEL.fullmatch(text):
@@ -123,7 +129,7 @@ def _label(text: str, noun: str) -> str:
             "use a-z, 0-9 and '-', with a letter or digit at both ends",
         )
     if text.isdigit():
-        raise Refused(f"{show(text)} is a number, and programs would take it for an address")
+        raise Refused(f"{show(text)} is a number: programs take it for an address", _RENAME)
     return text
 
 
@@ -150,7 +156,7 @@ def account_name(text: str) -> str:
 def partition_name(text: str) -> str:
     """The name of a partition. DEFAULT has a meaning of its own in slurm.conf(5)."""
     if text.upper() == "DEFAULT":
-        raise Refused(f"{show(text)} is not a partition's name but Slurm's word for all of them")
+        raise Refused(f"{show(text)} is Slurm's word for all partitions", _RENAME)
     if not _PARTITION.fullmatch(text):
         raise Refused(
             f"{show(text)} cannot be a partition's name", "use letters, digits, '_', '-' and '.'"
@@ -167,8 +173,9 @@ def slurm_key(text: str) -> str:
 
 def slurm_value(text: str) -> str:
     """What may stand after ``Key=`` in one line of slurm.conf."""
-    if "\n" in text or "\r" in text or "#" in text:
-        raise Refused(f"{show(text)} cannot stand in a line of slurm.conf", "leave out # and new lines")
+    if "\n" in text or "#" in text:
+        message = f"{show(text)} cannot stand in a line of slurm.conf"
+        raise Refused(message, "leave out # and new lines")
     if not text.strip():
         raise Refused("there is no value", "give it one, or delete the key")
     return text.strip()
@@ -202,12 +209,12 @@ def address(text: str) -> IPv4Address:
     try:
         found = IPv4Address(text)
     except ValueError:
-        more = ""
+        hint = "write one such as 10.0.0.1"
         if ":" in text:
-            more = "IPv6 addresses are not taken yet; "
+            hint = f"IPv6 is not supported yet; {hint}"
         elif "/" in text:
-            more = "the prefix belongs to `network:`; "
-        raise Refused(f"{show(text)} is not an IPv4 address", f"{more}write one such as 10.0.0.1") from None
+            hint = f"the prefix belongs to `network:`; {hint}"
+        raise Refused(f"{show(text)} is not an IPv4 address", hint) from None
     if found.is_loopback or found.is_multicast or found.is_reserved or found.is_unspecified:
         raise Refused(f"no board can have the address {found}", "write one such as 10.0.0.1")
     return found
@@ -218,13 +225,13 @@ def network(text: str) -> IPv4Network:
     try:
         found = IPv4Network(text, strict=False)
     except ValueError:
-        raise Refused(f"{show(text)} is not an IPv4 network", "write one such as 10.0.0.0/24") from None
+        raise Refused(f"{show(text)} is not an IPv4 network", _A_NETWORK) from None
     if "/" not in text:
         raise Refused(f"the network {show(text)} has no prefix", f"write {text}/24")
-    if text.split("/")[0] != str(found.network_address):
-        raise Refused(f"{show(text)} is an address in the network {found}", f"write {found}")
     if not 8 <= found.prefixlen <= 30:
-        raise Refused(f"the network {found} does not have a prefix from /8 to /30")
+        raise Refused(f"the prefix of {show(text)} is not from /8 to /30", "a home has a /24")
+    if text.split("/", maxsplit=1)[0] != str(found.network_address):
+        raise Refused(f"{show(text)} is an address in the network {found}", f"write {found}")
     if found.is_loopback or found.is_multicast or found.is_reserved or found.is_unspecified:
-        raise Refused(f"no board can be in the network {found}", "write one such as 10.0.0.0/24")
+        raise Refused(f"no board can be in the network {found}", _A_NETWORK)
     return found

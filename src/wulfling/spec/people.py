@@ -14,11 +14,13 @@ from wulfling.spec.resolution import uid_of
 # Accounts and groups of Debian's base-passwd, of the packages that a cluster gets, and of
 # Raspberry Pi OS. A person has a group of the same name, so groups count as well.
 RESERVED = frozenset(
-    """_apt _chrony _rpc _ssh adm audio avahi backup bin cdrom chrony crontab daemon dialout
-    dip disk dnsmasq fax floppy games gpio i2c input irc kmem kvm list lp mail man messagebus
-    munge mysql netdev news nobody nogroup ntp operator plugdev polkitd proxy redis render root
-    sasl sgx shadow slurm spi src ssh sshd ssl-cert staff statd sudo sync sys syslog systemd
-    tape tcpdump tss tty users utmp uucp video voice wheel www-data""".split()
+    """
+    _apt _chrony _rpc _ssh adm audio avahi backup bin cdrom chrony crontab daemon dialout
+    dip disk dnsmasq fax floppy games gpio i2c input irc kmem kvm list lp mail man
+    messagebus munge mysql netdev news nobody nogroup ntp operator plugdev polkitd proxy
+    redis render root sasl sgx shadow slurm spi src ssh sshd ssl-cert staff statd sudo sync
+    sys syslog systemd tape tcpdump tss tty users utmp uucp video voice wheel www-data
+    """.split()
 )
 
 
@@ -57,12 +59,7 @@ def names(draft: Draft) -> Iterator[Problem]:
     admin = draft.spec.admin.name
     for name in draft.spec.people:
         if name in RESERVED or name.startswith("systemd-"):
-            yield draft.problem(
-                ("people", name),
-                f"{name} is an account of the system itself",
-                "choose another name",
-                key=True,
-            )
+            yield draft.problem(("people", name), _system(name), "choose another name", key=True)
         elif name == admin:
             yield draft.problem(
                 ("people", name),
@@ -71,13 +68,17 @@ def names(draft: Draft) -> Iterator[Problem]:
                 key=True,
             )
     if admin in RESERVED or admin.startswith("systemd-"):
-        yield draft.problem(("admin", "name"), f"{admin} is an account of the system itself")
+        yield draft.problem(("admin", "name"), _system(admin), "choose another name")
     elif admin == draft.spec.login and draft.sound("login"):
         yield draft.problem(
             ("admin", "name"),
-            f"{admin} is also the account of new boards (login), and wulfling needs one of its own",
+            f"{admin} is the account of new boards (login), and wulfling needs one of its own",
             "leave `admin:` out: the account is called wulfling then",
         )
+
+
+def _system(name: str) -> str:
+    return f"{name} is an account or a group of the system itself"
 
 
 def uids(draft: Draft) -> Iterator[Problem]:
@@ -124,7 +125,7 @@ def way_in(draft: Draft) -> Iterator[Problem]:
         return
     yield draft.problem(
         ("admin", "keys"),
-        f"there is no key for the account {draft.spec.admin.name}: none here, and no ~/.ssh/id_*.pub",
+        f"nobody can log in as {draft.spec.admin.name}: no key here, and none in ~/.ssh/id_*.pub",
         "`ssh-keygen -t ed25519` makes one",
         key=True,
         warning=True,

@@ -64,12 +64,12 @@ def show(value: object) -> str:
     return "'" + "".join(char if char.isprintable() else "�" for char in shown) + "'"
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
     """The one of ``known`` that ``word`` was probably meant to be, or ""."""
     from difflib import get_close_matches  # 5 ms that only a bad file has to pay
 
     words = {candidate.lower(): candidate for candidate in known}
-    found = get_close_matches(word.lower()[:64], list(words), n=1, cutoff=0.6)
+    found = get_close_matches(word.lower()[:64], list(words), n=1, cutoff=likeness)
     return words[found[0]] if found else ""
 
 
@@ -84,7 +84,14 @@ def did_you_mean(word: str, known: Sequence[str], noun: str) -> str:
 class WrongKind(Refused):
     """A mapping where a number was due, and the like; whoever knows the key names it."""
 
-    def __init__(self, expected: str, value: object) -> None:
-        super().__init__(f"this has to be {expected}, not {show(value)}")
+    def __init__(self, expected: str, value: object, hint: str = "") -> None:
         self.expected = expected
         self.value = value
+        super().__init__(f"this has to be {expected}, not {show(value)}", hint or self._remedy())
+
+    def _remedy(self) -> str:
+        if self.expected.startswith("a mapping"):
+            return "write `key: value` lines below it"
+        if self.value is None:
+            return "write a value there, or delete what stands before it"
+        return f"write {self.expected}"

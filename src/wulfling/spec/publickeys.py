@@ -22,6 +22,7 @@ KINDS = (
     "sk-ecdsa-sha2-nistp256@openssh.com",
 )
 _LINE = re.compile(r"(?P<kind>[a-z0-9@.-]+)[ \t]+(?P<blob>[A-Za-z0-9+/]+={0,2})([ \t]+[^\n]*)?")
+_WHOLE_LINE = "copy the whole line of the .pub file"
 _MAKE = "`ssh-keygen -t ed25519` makes one"
 
 
@@ -40,7 +41,8 @@ def public_keys(entry: str, folder: Path) -> tuple[str, ...]:
     except FileNotFoundError:
         raise Refused(f"there is no key file {show(text)}", _MAKE) from None
     except OSError as error:
-        raise Refused(f"the key file {show(text)} cannot be read: {reason(error)}") from None
+        message = f"the key file {show(text)} cannot be read: {reason(error)}"
+        raise Refused(message, "name a .pub file that you can read") from None
     if b"PRIVATE KEY" in content or content.startswith(b"PuTTY-User-Key-File"):
         raise Refused(
             f"{show(text)} is a PRIVATE key, which must never leave its owner's machine",
@@ -73,12 +75,12 @@ def checked(line: str) -> str:
     """
     match = _LINE.fullmatch(line)
     if match is None:
-        raise Refused("this is not one public key on one line", "copy the whole line of a .pub file")
+        raise Refused("this is not one public key on one line", _WHOLE_LINE)
     kind = match["kind"]
     if kind not in KINDS:
         raise Refused(f"keys of the kind {show(kind)} are not taken", _MAKE)
     if not _whole(kind, match["blob"]):
-        raise Refused(f"this {kind} key is not whole", "copy the whole line of the .pub file")
+        raise Refused(f"this {kind} key is not whole", _WHOLE_LINE)
     return line
 
 
@@ -91,14 +93,15 @@ def _path(text: str, folder: Path) -> Path:
     try:
         return folder / Path(text).expanduser()
     except (RuntimeError, ValueError):
-        raise Refused(f"there is no home folder for {show(text)}") from None
+        message = f"there is no home folder for {show(text)}"
+        raise Refused(message, "write the whole path") from None
 
 
 def _lines(content: bytes, name: str) -> tuple[str, ...]:
     try:
         lines = [line.strip() for line in content.decode().splitlines()]
     except UnicodeDecodeError:
-        raise Refused(f"{show(name)} is not a file of public keys") from None
+        raise Refused(f"{show(name)} is not a file of public keys", _MAKE) from None
     keys = [line for line in lines if line and not line.startswith("#")]
     if not keys:
         raise Refused(f"there is no key in {show(name)}", _MAKE)
@@ -109,6 +112,8 @@ def _lines(content: bytes, name: str) -> tuple[str, ...]:
 
 
 def _whole(kind: str, blob: str) -> bool:
+    if len(blob) % 4:  # b64decode lets a '=' too many pass
+        return False
     try:
         data = base64.b64decode(blob, validate=True)
     except binascii.Error:

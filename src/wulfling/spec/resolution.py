@@ -41,8 +41,9 @@ def resolve(
     """The whole cluster.
 
     ``hardware`` is what was measured, by name; a node without an entry was never reached.
-    ``admin_keys`` join those of the file: the operator's, or the tool's own for virtual
-    boards. Raises ``WulflingError`` when a real board is not what the file says it is.
+    ``admin_keys`` are the tool's own for virtual boards, which join those of the file, or the
+    operator's for real boards, which count when the file has none. Raises ``WulflingError``
+    when a real board is not what the file says it is.
     """
     nodes = members(spec)
     network = network_of(spec, nodes)
@@ -59,7 +60,7 @@ def resolve(
         slurm=_slurm(spec, nodes),
         people=tuple(_person(name, person) for name, person in spec.people.items()),
         admin=spec.admin.name,
-        admin_keys=tuple(dict.fromkeys((*spec.admin.keys, *admin_keys))),
+        admin_keys=_admin_keys(spec, admin_keys),
         login=spec.admin.name if virtual else spec.login,
         secrets=secrets,
     )
@@ -80,7 +81,7 @@ def partitions(spec: Spec) -> Mapping[str, PartitionSpec]:
     """The partitions of the file, or the one there is when it names none."""
     if spec.slurm is None:
         return {}
-    return spec.slurm.partitions or {DEFAULT_PARTITION: PartitionSpec()}
+    return spec.slurm.partitions or {DEFAULT_PARTITION: PartitionSpec.model_construct()}
 
 
 def default_partition(declared: Mapping[str, PartitionSpec]) -> str:
@@ -108,8 +109,13 @@ def uid_of(name: str, person: PersonSpec) -> int:
     return FIRST_UID + number % (LAST_UID - FIRST_UID + 1)
 
 
+def _admin_keys(spec: Spec, more: tuple[str, ...]) -> tuple[str, ...]:
+    if spec.admin.keys and spec.boards == "real":
+        return spec.admin.keys
+    return tuple(dict.fromkeys((*spec.admin.keys, *more)))
+
+
 def _node(node: Member, hardware: Hardware | None, virtual: bool) -> Node:
-    assert node.address is not None  # ``rules`` has seen to it
     if not virtual and hardware is not None:
         _as_measured(node, hardware)
     return Node(

@@ -22,6 +22,7 @@ from wulfling.spec.resolution import (
     partitions,
 )
 
+_ANOTHER = "give the board another address"
 SMALLEST_BOARD = 128  # MiB; Debian boots in that and has nothing left (measured)
 
 
@@ -32,7 +33,8 @@ def nodes(draft: Draft) -> Iterator[Problem]:
             ("nodes",), "there is no node", "add one: `rpnode01: {address: 10.0.0.1}`", key=True
         )
     if len(draft.nodes) > MOST_NODES:
-        yield draft.problem(("nodes",), f"more than {MOST_NODES} nodes", key=True)
+        message = f"there are {len(draft.nodes)} nodes, and {MOST_NODES} are the most"
+        yield draft.problem(("nodes",), message, "make two clusters of them", key=True)
     first: dict[str, str] = {}
     for node in draft.nodes:
         if node.name in first:
@@ -64,6 +66,17 @@ def heads(draft: Draft) -> Iterator[Problem]:
         )
 
 
+def roles(draft: Draft) -> Iterator[Problem]:
+    """A node is there for something."""
+    for key, node in draft.spec.nodes.items():
+        if node.roles == () and draft.sound("nodes", key, "roles"):
+            yield draft.problem(
+                ("nodes", key, "roles"),
+                f"{key} has no role",
+                "give it one of head, compute, storage and login, or delete `roles:` for compute",
+            )
+
+
 def addresses(draft: Draft) -> Iterator[Problem]:
     """Addresses are in the network, free for a board, and each belongs to one."""
     network = network_of(draft.spec, tuple(n for n in draft.nodes if _address_known(draft, n)))
@@ -74,9 +87,6 @@ def addresses(draft: Draft) -> Iterator[Problem]:
         if not _address_known(draft, node):
             continue
         loc = ("nodes", node.key, "address")
-        if node.address is None:
-            yield draft.problem(loc, f"{node.name} would have no IPv4 address: they end before it")
-            continue
         if node.address in owner:
             other = owner[node.address]
             yield draft.problem(
@@ -102,15 +112,17 @@ def _in_network(
         hint = "correct it, or say `network:`, the network that all addresses are in"
         yield draft.problem(loc, f"{node.name}: {address} is not in the network {network}", hint)
     elif address == network.network_address:
-        yield draft.problem(loc, f"{node.name}: {address} is the address of the network itself")
+        message = f"{node.name}: {address} is the address of the network {network} itself"
+        yield draft.problem(loc, message, _ANOTHER)
     elif address == network.broadcast_address:
-        yield draft.problem(loc, f"{node.name}: {address} is the broadcast address of {network}")
+        message = f"{node.name}: {address} is the broadcast address of {network}"
+        yield draft.problem(loc, message, _ANOTHER)
     elif draft.spec.boards == "virtual" and address == network.broadcast_address - 1:
         yield draft.problem(
             loc,
             f"{node.name}: {address}, the last of {network}, is this machine's own in the network"
             " of virtual boards",
-            "give the board another address",
+            _ANOTHER,
         )
 
 
@@ -163,13 +175,14 @@ def _default_storage(draft: Draft) -> Iterator[Problem]:
         names = fold(node.name for node in servers)
         yield draft.problem(
             ("nodes", servers[1].key, "roles"),
-            f"{len(servers)} nodes have the role storage ({names}), and no share says which serves it",
+            f"{len(servers)} nodes have the role storage ({names}): which one serves what?",
             f"add `storage: {{/home: {servers[0].name}, /nfs: {servers[1].name}}}`",
         )
 
 
 def _unknown_node(draft: Draft, loc: tuple[str, ...], name: str) -> Problem:
-    hint = did_you_mean(name, tuple(draft.names), "nodes")
+    known = tuple(known for known in draft.names if known == known.lower())
+    hint = did_you_mean(name, known, "nodes") or "name a node of this file"
     return draft.problem(loc, f"there is no node {show(name)}", hint)
 
 
@@ -227,9 +240,9 @@ def partition_members(draft: Draft) -> Iterator[Problem]:
     for name, partition in declared.items():
         loc = ("slurm", "partitions", name, "nodes")
         if partition.nodes is not None and draft.names_known:
-            unknown = [node for node in partition.nodes if node not in draft.names]
-            for node in unknown:
-                yield _unknown_node(draft, loc, node)
+            for unknown in partition.nodes:
+                if unknown not in draft.names:
+                    yield _unknown_node(draft, loc, unknown)
         for node in draft.nodes:
             listed = partition.nodes is not None and node.name in partition.nodes
             if listed and Role.COMPUTE not in node.roles and draft.roles_known(node):
@@ -295,6 +308,7 @@ def defaults(draft: Draft) -> Iterator[Problem]:
 RULES = (
     nodes,
     heads,
+    roles,
     networks,
     addresses,
     memory,

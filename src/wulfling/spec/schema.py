@@ -17,7 +17,7 @@ from pydantic_core import core_schema
 
 from wulfling.model.cluster import Role
 from wulfling.model.slurm_keys import owned
-from wulfling.spec import notation, nodeset
+from wulfling.spec import nodeset, notation
 from wulfling.spec.problem import Refused, WrongKind, did_you_mean, show
 
 if TYPE_CHECKING:
@@ -147,8 +147,8 @@ def _own_slurm_key(text: str) -> str:
     notation.slurm_key(text)
     if owned(text):
         raise Refused(
-            f"{text} is written by wulfling itself, from what the rest of this file says",
-            "delete it here",
+            f"{text} is a key of slurm.conf that wulfling itself answers for",
+            "delete it: the rest of this file decides it",
         )
     return text
 
@@ -161,7 +161,7 @@ def _account(text: str) -> str:
 
 def _path(text: str) -> str:
     if not text.strip():
-        raise Refused("an empty text is no key and no path")
+        raise Refused("an empty text is no key and no path", "delete it")
     return text
 
 
@@ -215,7 +215,7 @@ Uid = Annotated[int, _number(1000, 59_999)]
 class Part(BaseModel):
     """A block of the file: unknown keys are refused, and nobody changes it afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class AdminSpec(Part):
@@ -228,7 +228,7 @@ class AdminSpec(Part):
     keys: tuple[KeyEntry, ...] = Field(
         (),
         description="Public keys that may log in to it, as lines or as paths of .pub files."
-        " Default: ~/.ssh/id_*.pub of whoever runs wulfling; on virtual boards a key of wulfling's.",
+        " Default: ~/.ssh/id_*.pub of whoever runs wulfling; on virtual boards a key of its own.",
         examples=[["~/.ssh/id_ed25519.pub"]],
     )
 
@@ -319,7 +319,7 @@ class PersonSpec(Part):
         "compute", description="The account in Slurm that the person's jobs are charged to."
     )
     limits: Annotated[LimitSpec, Block({})] = Field(
-        LimitSpec(), description="Limits of all the person's running jobs together."
+        {}, validate_default=True, description="Limits of all the person's running jobs together."
     )
     quota: Size | None = Field(
         None,
@@ -362,7 +362,7 @@ class Spec(Part):
         " boards come with the admin account.",
     )
     admin: Annotated[AdminSpec, Block({})] = Field(
-        AdminSpec(), description="The account that wulfling itself uses."
+        {}, validate_default=True, description="The account that wulfling itself uses."
     )
     nodes: Annotated[Mapping[NodeNames, NodeSpec], Block({})] = Field(
         description="The boards by name. A folded name, rpnode[01-04], stands for several."
@@ -374,7 +374,9 @@ class Spec(Part):
         examples=[{"/home": "filenode01", "/nfs": "filenode01"}],
     )
     slurm: Annotated[SlurmSpec | None, Block({}, True, None)] = Field(
-        SlurmSpec(), description="The scheduler. `false`: none, MPI with a machinefile."
+        {},
+        validate_default=True,
+        description="The scheduler. `false`: none, MPI with a machinefile.",
     )
     people: Annotated[Mapping[UserName, PersonSpec], Block({})] = Field(
         {}, description="Who uses the cluster, by account name."

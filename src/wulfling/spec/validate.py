@@ -18,7 +18,7 @@ from wulfling.spec import people, rules
 from wulfling.spec.document import Document, Loc
 from wulfling.spec.draft import Draft
 from wulfling.spec.people import KeyFiles, read_keys
-from wulfling.spec.problem import TOP, Problem, Refused, WrongKind, did_you_mean, nearest, show
+from wulfling.spec.problem import TOP, Problem, Refused, WrongKind, nearest, show
 from wulfling.spec.schema import VERSION, Spec
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ MOST_TOLD = 100
 
 # What stands in for a required value that is missing or bad, so that the rest can be read.
 # Rules do not see these: their places are among the broken ones.
-_STAND_INS: Mapping[str, object] = {
-    "wulfling": str(VERSION),
-    "cluster": "cluster",
-    "nodes": {},
-    "address": "192.0.2.1",
+_STAND_INS: Mapping[Loc, object] = {
+    ("wulfling",): str(VERSION),
+    ("cluster",): "cluster",
+    ("nodes",): {},
+    ("nodes", "address"): "192.0.2.1",
 }
 
 # Words of neighbours' formats that no likeness of letters would lead to.
@@ -93,11 +93,18 @@ def _read(document: Document) -> tuple[Draft, list[Problem]]:
             # Unknown keys first: a misspelt key explains why the right one is missing.
             details = sorted(error.errors(include_url=False), key=_is_missing)
             for detail in details:
-                problems += _problems(document, detail, broken)
+                if not _reported(document, detail):
+                    problems += _problems(document, detail, broken)
                 _leave_out(data, _place_in_data(detail), broken)
             assert len(broken) > before, "each round leaves out something more"
         else:
             return Draft(document, spec, frozenset(broken)), problems
+
+
+def _reported(document: Document, detail: ErrorDetails) -> bool:
+    """Whether this value is not the one in the file, which was refused when it was read."""
+    loc = _place_in_data(detail)
+    return any(loc[:length] in document.replaced for length in range(1, len(loc) + 1))
 
 
 def _is_missing(detail: ErrorDetails) -> bool:
@@ -123,8 +130,9 @@ def _leave_out(data: dict[str, Any], loc: Loc, broken: set[Loc]) -> None:
         around = around.get(part) if isinstance(around, dict) else None
     if not isinstance(around, dict):
         return
-    if loc[-1] in _STAND_INS and (len(loc) == 1 or loc[-1] == "address"):
-        around[str(loc[-1])] = deepcopy(_STAND_INS[str(loc[-1])])
+    required = loc[:1] if len(loc) == 1 else (loc[0], loc[-1])
+    if required in _STAND_INS:
+        around[str(loc[-1])] = deepcopy(_STAND_INS[required])
     else:
         around.pop(loc[-1], None)
 
@@ -155,8 +163,8 @@ def _unknown_key(document: Document, loc: Loc, broken: set[Loc]) -> Problem:
     meant = _SYNONYMS.get(key, "")
     meant = meant if meant in known else nearest(key, known)
     right = (*loc[:-1], meant)
-    if not meant:
-        hint = did_you_mean(key, known, "keys here")
+    if not meant or (right in document.keys and not nearest(key, [meant], 0.8)):
+        hint = f"keys here: {', '.join(known)}"
     elif right in document.keys:
         hint = f"`{meant}` is here already; delete this"
     else:
@@ -168,23 +176,24 @@ def _unknown_key(document: Document, loc: Loc, broken: set[Loc]) -> Problem:
 
 def _words(detail: ErrorDetails, loc: Loc) -> tuple[str, str]:
     """The message and the hint of a value that is not what it should be."""
-    refused = detail.get("ctx", {}).get("error")
-    if isinstance(refused, Refused) and not isinstance(refused, WrongKind):
-        return refused.message, refused.hint
+    refused: object = detail.get("ctx", {}).get("error")
     value = detail["input"]
-    hint = ""
-    if isinstance(refused, WrongKind):
-        expected, value, hint = refused.expected, refused.value, refused.hint
-    elif detail["type"] == "tuple_type":
-        expected = "a list"
-        hint = f"write [{value}]" if isinstance(value, str) and "PRIVATE" not in value else ""
+    if detail["type"] == "tuple_type":
+        refused = WrongKind("a list", value, f"write [{value}]" if _is_word(value) else "")
     elif detail["type"] in ("model_type", "dict_type", "mapping_type"):
-        expected = "a mapping"
-    else:
-        return detail["msg"], ""
-    item = isinstance(loc[-1], int)
-    subject = f"an item of `{loc[-2]}`" if item else f"`{loc[-1]}`"
-    return f"{subject} has to be {expected}, not {show(value)}", hint
+        refused = WrongKind("a mapping", value)
+    if isinstance(refused, WrongKind):
+        item = isinstance(loc[-1], int)
+        subject = f"an item of `{loc[-2]}`" if item else f"`{loc[-1]}`"
+        message = f"{subject} has to be {refused.expected}, not {show(refused.value)}"
+        return message, refused.hint
+    if isinstance(refused, Refused):
+        return refused.message, refused.hint
+    return detail["msg"], "correct it"
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str) and len(value) < 80 and value.isprintable()
 
 
 def _model_at(loc: Loc) -> type[BaseModel]:
@@ -222,4 +231,7 @@ def _told(errors: list[WulflingError]) -> list[WulflingError]:
     more = len(errors) - MOST_TOLD
     if more <= 0:
         return errors
-    return [*errors[:MOST_TOLD], WulflingError(f"and {more} more", hint="correct these first")]
+    return [
+        *errors[:MOST_TOLD],
+        WulflingError(f"and {more} problems more", hint="correct these first"),
+    ]

@@ -19,23 +19,34 @@ _PLATFORMS = ("manylinux1", "manylinux2014", "manylinux_2_5", "manylinux_2_17", 
 
 def cache_directory() -> Path:
     """Where blobs are kept, each under its own sha256: all of it can be fetched again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wulfling" / "blobs"
+    value = os.environ.get("XDG_CACHE_HOME", "")
+    base = Path(value) if value.startswith("/") else Path.home() / ".cache"
+    return base / "wulfling" / "blobs"
 
 
 def blob(sha256: str) -> bytes:
     """The content with this hash, from the cache or, the first time, from PyPI by pip.
 
-    Raises ``WulflingError`` when nothing with this hash is pinned or what came is not it.
+    Raises ``WulflingError`` when nothing with this hash is pinned, when what came is not it,
+    and when it cannot be kept.
     """
+    # A board asks for it by name: nothing else on this machine is even opened.
+    pin = next((pin for pin in WHEELS if pin.sha256 == sha256), None)
+    if pin is None:
+        raise WulflingError(f"no file with the sha256 {sha256[:12]}... is pinned")
     kept = cache_directory() / sha256
-    if kept.exists():
-        data = kept.read_bytes()
-        if hashlib.sha256(data).hexdigest() == sha256:
-            return data
-    for pin in WHEELS:
-        if pin.sha256 == sha256:
-            return _fetched(pin, kept)
-    raise WulflingError(f"no file with the sha256 {sha256[:12]}... is pinned")
+    try:
+        return _kept(pin, kept) or _fetched(pin, kept)
+    except OSError as error:
+        raise WulflingError(
+            f"{pin.distribution} cannot be kept in {kept.parent}: {error.strerror}",
+            hint="set XDG_CACHE_HOME to a folder that you may write to",
+        ) from None
+
+
+def _kept(pin: WheelPin, kept: Path) -> bytes | None:
+    data = kept.read_bytes() if kept.is_file() else b""
+    return data if hashlib.sha256(data).hexdigest() == pin.sha256 else None
 
 
 def _fetched(pin: WheelPin, kept: Path) -> bytes:

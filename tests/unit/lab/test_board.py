@@ -29,10 +29,10 @@ def files(tmp_path: Path) -> LabFiles:
 
 
 def test_the_words_that_start_a_board(files: LabFiles) -> None:
-    words = board.arguments(files, RECORD, SPEC.boards[0], Path("/images/x.ext4"))
+    words = board.arguments(files, RECORD, SPEC.boards[0])
     own = files.board("rpnode01")
     assert words[0].endswith("linux.uml")
-    assert f"ubd0={own.disk},/images/x.ext4" in words
+    assert f"ubd0={own.disk},{own.image}" in words
     assert f"ubd1r={own.seed}" in words
     assert "mem=192M" in words
     assert "vec0:transport=raw,ifname=vb1,depth=128,mac=02:57:0a:00:00:01" in words
@@ -41,14 +41,14 @@ def test_the_words_that_start_a_board(files: LabFiles) -> None:
 
 
 def test_boards_differ_in_every_identity(files: LabFiles) -> None:
-    first, second = (board.arguments(files, RECORD, b, Path("/i")) for b in SPEC.boards)
+    first, second = (board.arguments(files, RECORD, b) for b in SPEC.boards)
     for start in ("ubd0=", "ubd1r=", "vec0:", "umid=", "systemd.machine_id="):
         mine, other = (next(w for w in words if w.startswith(start)) for words in (first, second))
         assert mine != other
 
 
 def test_a_socket_path_fits_however_long_the_names_are(files: LabFiles) -> None:
-    words = board.arguments(files, RECORD, SPEC.boards[1], Path("/i"))
+    words = board.arguments(files, RECORD, SPEC.boards[1])
     umid = next(w for w in words if w.startswith("umid=")).removeprefix("umid=")
     assert len(f"{files.runtime}/{umid}/mconsole") < 108
     assert len(str(files.relay_socket)) < 108
@@ -57,20 +57,28 @@ def test_a_socket_path_fits_however_long_the_names_are(files: LabFiles) -> None:
 def test_a_disk_stays_on_the_image_it_was_made_with(tmp_path: Path) -> None:
     own = BoardFiles(tmp_path / "n1")
     own.folder.mkdir()
-    assert board.image_below(own, tmp_path) is None
-    own.image_name.write_text("old.ext4\n")
+    image = tmp_path / "x.ext4"
+    image.write_text("image")
+    assert board.needs_image(own)
+    board.lay(own, image)
     own.disk.write_bytes(b"OOOM and more")
-    with pytest.raises(WulflingError, match=r"old\.ext4, which is gone"):
-        board.image_below(own, tmp_path)
-    (tmp_path / "old.ext4").touch()
-    assert board.image_below(own, tmp_path) == tmp_path / "old.ext4"
+    image.unlink()
+    assert not board.needs_image(own)
+    assert own.image.read_text() == "image"
+
+
+def test_a_disk_without_its_image_says_what_to_do(tmp_path: Path) -> None:
+    own = BoardFiles(tmp_path)
+    own.disk.write_bytes(b"OOOM and more")
+    with pytest.raises(WulflingError, match=r"is gone: .*image\.ext4") as caught:
+        board.needs_image(own)
+    assert "wulfling lab destroy" in caught.value.hint
 
 
 def test_a_disk_whose_first_moment_was_cut_short_is_made_again(tmp_path: Path) -> None:
     own = BoardFiles(tmp_path)
-    own.image_name.write_text("old.ext4\n")
     own.disk.write_bytes(b"")
-    assert board.image_below(own, tmp_path) is None
+    assert board.needs_image(own)
     assert not own.disk.exists()
 
 

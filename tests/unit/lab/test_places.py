@@ -23,6 +23,16 @@ def test_a_name_that_is_no_folders_is_refused(name: str) -> None:
         places.lab_files(name)
 
 
+@pytest.mark.parametrize("folder", ["/my home", "/a,b", "/a:b", '/a"b'])
+def test_a_path_that_a_kernel_command_line_cannot_hold_is_refused(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", folder)
+    with pytest.raises(WulflingError, match="kernel takes no path") as caught:
+        places.lab_files("guide")
+    assert "XDG_STATE_HOME" in caught.value.hint
+
+
 def test_folders_follow_the_xdg_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert places.lab_files("guide").folder == tmp_path / "state/wulfling/labs/guide"
     assert places.cache_root() == tmp_path / "cache/wulfling"

@@ -45,10 +45,11 @@ class Directory(Resource):
     def converge(self, board: Board, observed: Resource | None) -> None:
         """Make it, or give it the declared owner and mode."""
         place = board.path(self.path)
+        uid, gid = board.uid(self.owner), board.gid(self.group)
         if observed is None:
             place.mkdir(mode=0o700, parents=True)
         if os.geteuid() == 0:
-            os.chown(place, board.uid(self.owner), board.gid(self.group))
+            os.chown(place, uid, gid)
         place.chmod(self.mode)
 
     def commands(self) -> tuple[str, ...]:

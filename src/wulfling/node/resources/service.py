@@ -16,6 +16,7 @@ STAMPS = f"{STATE}/started"
 PROPERTIES = "Id,Names,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload"
 # Such units have nothing to enable: others start them, or fstab does (systemctl(1), is-enabled).
 NOTHING_TO_ENABLE = ("alias", "generated", "indirect", "static", "transient")
+DEFINITIONS = ("file:/etc/systemd/system/", "block:/etc/fstab")
 NEVER_STARTED = "never"  # as a digest: no daemon was started by us since its last change
 READY_PATIENCE = 30.0  # seconds that one try of a ``ready`` command may take
 
@@ -76,7 +77,7 @@ class Service(Resource):
         assert isinstance(observed, Service)
         # Asked anew: an earlier step of this run may have written a drop-in or a line of fstab.
         state = _ask(board, (self.unit,)).get(self.unit, {})
-        if state.get("NeedDaemonReload") != "no" or state.get("LoadState") == "not-found":
+        if state.get("NeedDaemonReload") != "no" or self._has_own_definition():
             board.run(["systemctl", "daemon-reload"])
             state = _ask(board, (self.unit,)).get(self.unit, {})
         board.forget("units")
@@ -120,6 +121,11 @@ class Service(Resource):
     def verb(self) -> str:
         """What makes a running daemon read its configuration."""
         return "reload" if self.reload else "restart"
+
+    def _has_own_definition(self) -> bool:
+        """Whether we write a part of the unit. systemd does not look for drop-ins in folders
+        that were not there at its last reload, and says NeedDaemonReload=no (seen with 252)."""
+        return any(key.startswith(DEFINITIONS) for key in self.watches)
 
     def _state(self, board: Board) -> dict[str, str]:
         states = board.once("units", lambda: _ask(board, (*board.units, self.unit)))
@@ -187,8 +193,8 @@ def parse_units(text: str) -> dict[str, dict[str, str]]:
     states: dict[str, dict[str, str]] = {}
     for paragraph in text.strip().split("\n\n"):
         fields = dict(line.split("=", 1) for line in paragraph.splitlines() if "=" in line)
-        for name in (fields.get("Id", ""), *fields.get("Names", "").split()):
-            states[name] = fields
+        names = f"{fields.get('Id', '')} {fields.get('Names', '')}".split()
+        states.update(dict.fromkeys(names, fields))
     if not states:
         raise WulflingError("systemctl show answered nothing")
     return states

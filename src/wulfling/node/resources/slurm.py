@@ -8,7 +8,9 @@ from typing import ClassVar
 from wulfling.model.resource import NotYet, Resource
 from wulfling.node.board import Board
 
-TABLES = ("cluster", "account", "assoc")
+COLUMNS = "account,descr,org,cluster,user,grptres"
+SHOW = ("sacctmgr", "-nP", "show", "account", "withassoc", f"format={COLUMNS}")
+PATIENCE = 60.0  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +30,7 @@ class AccountingCluster(Resource):
 
     def observe(self, board: Board) -> AccountingCluster | None:
         """The cluster, when it is registered."""
-        rows = _rows(board, "cluster", "cluster")
-        return self if [self.cluster] in rows else None
+        return self if any(row.cluster == self.cluster for row in _rows(board)) else None
 
     def converge(self, board: Board, observed: Resource | None) -> None:
         """Register it."""
@@ -61,9 +62,11 @@ class Account(Resource):
 
     def observe(self, board: Board) -> Account | None:
         """The account, when there is one."""
-        for account, description, organization in _rows(board, "account", "account,descr,org"):
-            if account == self.account:
-                return Account(account=account, description=description, organization=organization)
+        for row in _rows(board):
+            if row.account == self.account and row.is_of(_cluster_name(board)):
+                return Account(
+                    account=row.account, description=row.description, organization=row.organization
+                )
         return None
 
     def converge(self, board: Board, observed: Resource | None) -> None:
@@ -104,11 +107,11 @@ class Association(Resource):
 
     def observe(self, board: Board) -> Association | None:
         """The person's association with this account, when there is one."""
-        here = _cluster_name(board)
-        rows = _rows(board, "assoc", "cluster,user,account,grptres")
-        for cluster, user, account, limits in rows:
-            if (user, account) == (self.user, self.account) and cluster == (here or cluster):
-                return Association(user=user, account=account, limits=parse_limits(limits))
+        for row in _rows(board):
+            mine = (row.user, row.account) == (self.user, self.account)
+            if mine and row.is_of(_cluster_name(board)):
+                limits = parse_limits(row.limits)
+                return Association(user=row.user, account=row.account, limits=limits)
         return None
 
     def converge(self, board: Board, observed: Resource | None) -> None:
@@ -160,18 +163,46 @@ def parse_limits(text: str) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(limits))
 
 
-def _rows(board: Board, table: str, columns: str) -> list[list[str]]:
-    """A table of sacctmgr, asked once. Raises ``NotYet`` while slurmdbd does not answer."""
+@dataclass(frozen=True)
+class Row:
+    """An account on a cluster, or with ``user``, somebody's part in it."""
 
-    def ask() -> list[list[str]]:
-        code, out, _ = board.ask(["sacctmgr", "-nP", "show", table, f"format={columns}"])
+    account: str
+    description: str
+    organization: str
+    cluster: str
+    user: str
+    limits: str
+
+    def is_of(self, cluster: str) -> bool:
+        """Whether it counts on this cluster; when that has no name yet, all do."""
+        return not cluster or self.cluster == cluster
+
+
+def parse_rows(text: str) -> tuple[Row, ...]:
+    """What ``sacctmgr -nP show account withassoc`` printed; a description may hold a "|"."""
+    rows = []
+    for line in text.splitlines():
+        account, _, rest = line.partition("|")
+        parts = rest.rsplit("|", COLUMNS.count(",") - 1)
+        if len(parts) == COLUMNS.count(","):
+            rows.append(Row(account, *parts))
+    return tuple(rows)
+
+
+def _rows(board: Board) -> tuple[Row, ...]:
+    """All that slurmdbd knows, in one question, because each takes a tenth of a second and more.
+    Raises ``NotYet`` while slurmdbd does not answer."""
+
+    def ask() -> tuple[Row, ...]:
+        code, out, _ = board.ask(SHOW, timeout=PATIENCE)
         if code != 0:
             raise NotYet("service:slurmdbd.service")
-        return [line.split("|") for line in out.splitlines()]
+        return parse_rows(out)
 
-    return board.once(f"sacctmgr {table}", ask)
+    return board.once("sacctmgr", ask)
 
 
 def _change(board: Board, *words: str) -> None:
     board.run(["sacctmgr", "-i", *words])
-    board.forget(*(f"sacctmgr {table}" for table in TABLES))
+    board.forget("sacctmgr")

@@ -42,7 +42,7 @@ def test_group_gets_its_number(board: Board, answers: Answers, ran: list[tuple[s
 
 def test_user_is_added_without_a_home(board: Board, root: Path, answers: Answers) -> None:
     assert PI.observe(board) is None
-    useradd = ("useradd", "--uid", "2000", "--gid", "2000", "--shell", "/bin/bash")
+    useradd: tuple[str, ...] = ("useradd", "--uid", "2000", "--gid", "2000", "--shell", "/bin/bash")
     useradd += ("--home-dir", "/home/pi", "--no-create-home", "pi")
     line = "pi:!:2000:2000::/home/pi:/bin/bash"
     answers[useradd] = lambda: adding(root, "passwd", line)

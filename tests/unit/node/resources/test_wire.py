@@ -1,0 +1,92 @@
+"""How resources cross the wire: everything arrives as it was sent, or is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from wulfling.errors import WulflingError
+from wulfling.model.resource import Resource
+from wulfling.node.resources import KINDS, as_json, from_json
+from wulfling.node.resources.account import Group, User
+from wulfling.node.resources.block import Block
+from wulfling.node.resources.database import Database
+from wulfling.node.resources.directory import Directory
+from wulfling.node.resources.file import File
+from wulfling.node.resources.hostname import Hostname
+from wulfling.node.resources.kernel import KernelFlags
+from wulfling.node.resources.link import Link
+from wulfling.node.resources.packages import Packages
+from wulfling.node.resources.service import Service
+from wulfling.node.resources.slurm import Account, AccountingCluster, Association
+from wulfling.node.resources.wheel import Wheel
+
+ONE_OF_EACH: tuple[Resource, ...] = (
+    Account(account="a", description="d", organization="o"),
+    AccountingCluster(cluster="c"),
+    Association(user="u", account="a", limits=(("cpu", 4), ("mem", 1024))),
+    Block(path="/etc/hosts", text="x\n", without=("127.*", "y"), label="other"),
+    Database(database="d", user="u"),
+    Directory(path="/d", owner="o", group="g", mode=0o2775),
+    File(path="/f", content="ä\n\udce9", mode=0o400, secret=True, validate=("visudo", "-cf")),
+    Group(group="g", gid=1),
+    Hostname(value="rpnode01"),
+    KernelFlags(file="/boot/cmdline.txt", flags=("a=1", "b")),
+    Link(path="/l", target="t"),
+    Packages(names=("a", "b")),
+    Service(
+        unit="u.service",
+        enabled=False,
+        running=False,
+        configured="c",
+        watches=("file:/f",),
+        reload=True,
+        ready=("true",),
+        ready_timeout=5,
+        awaits=("rpnode01/service:x",),
+    ),
+    User(user="u", uid=1, gid=1, home="/h", shell="/s", system=True),
+    Wheel(distribution="d", version="1", blob="ff", into="/i"),
+)
+
+
+def test_there_is_one_of_each() -> None:
+    assert {type(resource) for resource in ONE_OF_EACH} == set(KINDS.values())
+    assert {resource.kind for resource in ONE_OF_EACH} == set(KINDS)
+
+
+@pytest.mark.parametrize("resource", ONE_OF_EACH, ids=lambda resource: resource.kind)
+def test_there_and_back(resource: Resource) -> None:
+    """All but the reason, which the board does not need."""
+    wire = json.loads(json.dumps(as_json(replace(resource, why="because"))))
+    back = from_json(wire)
+    assert repr(back) == repr(resource)
+    assert hash(back) == hash(resource)
+    assert back.key == resource.key
+
+
+@pytest.mark.parametrize("resource", ONE_OF_EACH, ids=lambda resource: resource.kind)
+def test_each_tells_how_to_do_it_by_hand(resource: Resource) -> None:
+    assert all(resource.commands())
+    assert all(resource.undo())
+
+
+def test_keys_differ() -> None:
+    assert len({resource.key for resource in ONE_OF_EACH}) == len(ONE_OF_EACH)
+
+
+@pytest.mark.parametrize(
+    ("wire", "said"),
+    [
+        ({}, "no kind of resource called ''"),
+        ({"kind": "teapot"}, "no kind of resource called 'teapot'"),
+        ({"kind": "link", "path": "/l", "target": "t", "colour": 1}, "colour"),
+        ({"kind": "link", "path": "/l"}, "target"),
+    ],
+)
+def test_what_does_not_fit_is_refused(wire: dict[str, Any], said: str) -> None:
+    with pytest.raises(WulflingError, match=said):
+        from_json(wire)

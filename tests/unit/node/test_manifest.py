@@ -1,0 +1,135 @@
+"""What is ours is taken back when it is declared no more; what is not ours is never touched."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wulfling.model.resource import Resource
+from wulfling.node.board import Board
+from wulfling.node.manifest import read_manifest, retired, write_manifest
+from wulfling.node.resources.block import Block
+from wulfling.node.resources.directory import Directory
+from wulfling.node.resources.file import File
+from wulfling.node.resources.link import Link
+from wulfling.node.resources.service import Service
+
+CONF = File(path="/etc/x.conf", content="ours\n")
+MOUNTS = Block(path="/etc/fstab", text="a\n")
+LINK = Link(path="/etc/link", target="x.conf")
+FIRST = Service(unit="first.service")
+SECOND = Service(unit="second.service")
+DECLARED = (Directory(path="/srv"), CONF, MOUNTS, LINK, FIRST, SECOND)
+
+
+@pytest.fixture
+def manifest(board: Board, root: Path) -> Path:
+    """A board on which everything of ``DECLARED`` was brought about."""
+    (root / "var/lib/wulfling").mkdir()
+    for resource in (CONF, MOUNTS, LINK):
+        resource.converge(board, None)
+    write_manifest(board, DECLARED, keep=False)
+    return root / "var/lib/wulfling/manifest.json"
+
+
+def keys(resources: Any) -> list[str]:
+    return [resource.key for resource in resources]
+
+
+def take_back(board: Board, *declared: Resource) -> None:
+    for resource in retired(board, declared):
+        if not isinstance(resource, Service):
+            observed = resource.observe(board)
+            if observed != resource:
+                assert resource.difference(observed)
+                resource.converge(board, observed)
+            assert resource.observe(board) == resource
+
+
+def test_a_fresh_board_owns_nothing(board: Board) -> None:
+    assert read_manifest(board).keys == ()
+    assert list(retired(board, ())) == []
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"keys": 3}', '{"keys": ["a"], "files": 7}'])
+def test_a_manifest_that_makes_no_sense_owns_nothing(
+    board: Board, manifest: Path, text: str
+) -> None:
+    manifest.write_text(text)
+    assert list(retired(board, ())) == []
+
+
+def test_everything_still_declared(board: Board, manifest: Path) -> None:
+    assert list(retired(board, DECLARED)) == []
+
+
+def test_services_first_and_the_last_declared_first(board: Board, manifest: Path) -> None:
+    assert keys(retired(board, ())) == [
+        "service:second.service",
+        "service:first.service",
+        "retired:/etc/link",
+        "block:/etc/fstab",
+        "retired:/etc/x.conf",
+    ]
+
+
+def test_files_links_and_blocks_go_and_directories_stay(
+    board: Board, root: Path, manifest: Path
+) -> None:
+    (root / "srv").mkdir()
+    (root / "etc/fstab").write_text("theirs\n# BEGIN wulfling\na\n# END wulfling\n")
+    take_back(board)
+    assert not (root / "etc/x.conf").exists()
+    assert not (root / "etc/link").is_symlink()
+    assert (root / "etc/fstab").read_text() == "theirs\n"
+    assert (root / "srv").is_dir()
+
+
+def test_a_file_that_somebody_else_has_written_to_is_theirs(
+    board: Board, root: Path, manifest: Path
+) -> None:
+    (root / "etc/x.conf").write_text("theirs\n")
+    (file,) = (r for r in retired(board, ()) if r.key == "retired:/etc/x.conf")
+    assert file.observe(board) == file
+    take_back(board)
+    assert (root / "etc/x.conf").read_text() == "theirs\n"
+
+
+def test_a_link_that_has_become_a_file_is_theirs(board: Board, root: Path, manifest: Path) -> None:
+    (root / "etc/link").unlink()
+    (root / "etc/link").write_text("theirs\n")
+    take_back(board)
+    assert (root / "etc/link").read_text() == "theirs\n"
+
+
+def test_what_is_gone_already(board: Board, root: Path, manifest: Path) -> None:
+    (root / "etc/x.conf").unlink()
+    (root / "etc/link").unlink()
+    (root / "etc/fstab").unlink()
+    take_back(board)
+
+
+def test_a_file_of_which_no_hash_is_known_is_not_removed(
+    board: Board, root: Path, manifest: Path
+) -> None:
+    manifest.write_text(json.dumps({"keys": ["file:/etc/passwd"]}))
+    assert list(retired(board, ())) == []
+
+
+def test_it_is_written_only_when_it_differs(board: Board, manifest: Path) -> None:
+    before = manifest.stat().st_ino
+    write_manifest(board, DECLARED, keep=False)
+    write_manifest(board, DECLARED[:1], keep=True)
+    assert manifest.stat().st_ino == before
+    write_manifest(board, DECLARED[:1], keep=False)
+    assert read_manifest(board).keys == ("directory:/srv",)
+    assert manifest.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_run_that_takes_nothing_back_forgets_nothing(board: Board, manifest: Path) -> None:
+    write_manifest(board, (CONF,), keep=True)
+    assert set(read_manifest(board).keys) == set(keys(DECLARED))
+    assert set(read_manifest(board).files) == {"/etc/x.conf"}
