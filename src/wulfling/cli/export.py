@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -17,7 +18,7 @@ def export() -> None:
 
 @export.command()
 @click.option("--all", "everyone", is_flag=True, help="Storage and login nodes too.")
-@click.option("--slots", type=int, help="Ranks for each node, as host:slots.")
+@click.option("--slots", type=click.IntRange(min=1), help="Ranks for each node, as host:slots.")
 @click.pass_obj
 def machinefile(file: Path, everyone: bool, slots: int | None) -> None:
     """For `mpiexec -f`: a node on each line (1-21)."""
@@ -46,10 +47,22 @@ def ssh_config(file: Path) -> None:
         click.echo(f"    HostName {address.host}")
         click.echo(f"    User {address.users[0]}")
         click.echo("    StrictHostKeyChecking yes")
-        pinned = " ".join(str(place) for place in address.known_hosts)
-        click.echo(f"    UserKnownHostsFile {pinned}")
+        files = [_quoted(place) for place in address.known_hosts]
+        if not address.virtual:  # those are pinned by the lab, real ones also by your own ssh
+            files += ["~/.ssh/known_hosts", "~/.ssh/known_hosts2"]
+        click.echo(f"    UserKnownHostsFile {' '.join(files)}")
         for identity in address.identities:
-            click.echo(f"    IdentityFile {identity}")
+            click.echo(f"    IdentityFile {_quoted(identity)}")
             click.echo("    IdentitiesOnly yes")
         if address.proxy:
-            click.echo(f"    ProxyCommand {' '.join(address.proxy)}")
+            click.echo(f"    ProxyCommand {_literal(shlex.join(address.proxy))}")
+
+
+def _literal(text: str) -> str:
+    """A percent sign that is none of the tokens of ssh_config(5)."""
+    return text.replace("%", "%%")
+
+
+def _quoted(file: Path) -> str:
+    text = _literal(str(file))
+    return f'"{text}"' if " " in text else text

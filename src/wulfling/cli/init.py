@@ -26,5 +26,7 @@ def init(file: Path, name: str, real: bool, lang: str) -> None:
         raise WulflingError(
             f"{file} is there already", hint="wulfling -f OTHER.yaml init"
         ) from None
+    except OSError as error:
+        raise WulflingError(f"{file} cannot be written: {error.strerror}") from None
     click.echo(f"{file} is written")
     click.echo(f"next: wulfling -f {file} {'plan' if real else 'lab up'}", err=True)

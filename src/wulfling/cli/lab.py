@@ -102,6 +102,10 @@ def console(file: Path, board: str, follow: bool) -> None:
     from wulfling.lab import lab as labs
 
     place = labs.console_path(_virtual(setting(file)).name, board)
+    if not place.exists():
+        raise WulflingError(
+            f"{board} has not been switched on yet", hint=f"wulfling -f {file} lab up"
+        )
     with place.open(encoding="utf-8", errors="replace") as text:
         while True:
             if line := text.readline():

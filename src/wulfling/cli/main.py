@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ import click
 
 from wulfling import __version__
 from wulfling.errors import BadFile, WulflingError
+
+OUTPUT_UNREAD = 141  # 128 + SIGPIPE, as the shell has it for any program
 
 # Verb -> module in this package and the line for --help. Modules are imported when their
 # verb is used, because --help and completion should not wait for an SSH library.
@@ -66,6 +69,7 @@ def wulfling(context: click.Context, file: Path) -> None:
     `verify` proves it.
     """
     context.obj = file
+    context.color = _colour()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,19 +80,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except WulflingError as error:
         _tell(error)
         return error.exit_code
-    except click.exceptions.Abort:
-        click.echo("interrupted: nothing is half-done, run it again", err=True)
-        return 130
-    except KeyboardInterrupt:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("interrupted: nothing is half-done, run it again", err=True)
         return 130
     except click.ClickException as error:
         error.show()
         return 64
-    except BrokenPipeError:
-        # Whoever read our output, `head` for example, has seen enough.
+    except SystemExit:
+        # Only click does that, and only when whoever read our output, `head` for example, has
+        # seen enough. What is still in the buffer must not complain at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return OUTPUT_UNREAD
     except Exception as error:
         if os.environ.get("WULFLING_DEBUG"):
             raise
@@ -101,7 +103,8 @@ def _tell(error: WulflingError) -> None:
     problems = error.problems if isinstance(error, BadFile) else (error,)
     for problem in problems:
         place = f"{problem.where}: " if problem.where else ""
-        click.secho(f"{place}error: ", fg="red", bold=True, nl=False, err=True)
+        error_word = click.style(f"{place}error: ", fg="red", bold=True)
+        click.echo(error_word, nl=False, err=True, color=_colour())
         click.echo(problem.message, err=True)
         if problem.hint:
             click.echo(f"  hint: {problem.hint}", err=True)
@@ -109,6 +112,14 @@ def _tell(error: WulflingError) -> None:
         click.echo(f"{len(problems)} problems; no board was touched", err=True)
 
 
+def _colour() -> bool | None:
+    """What no-color.org asks for: never with NO_COLOR, unless that is empty; else as it suits."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
 def run() -> None:
     """The console script."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal without Korean letters shows their numbers, as Python does on stderr.
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main())

@@ -37,7 +37,7 @@ def shell(file: Path, name: str, command: tuple[str, ...]) -> None:
     typing = not command and sys.stdin.isatty()
     argv = list(arguments(address, address.users[0], interactive=typing))
     if command:
-        argv.append(shlex.join(command))
+        # One word is a line for the shell there, as with ssh; several words stay those words.
+        argv.append(command[0] if len(command) == 1 else shlex.join(command))
     sys.stdout.flush()
     os.execvp(argv[0], argv)
-

@@ -18,7 +18,7 @@ import click
 
 from wulfling import errors
 from wulfling.cli import explain, show
-from wulfling.cli.main import wulfling
+from wulfling.cli.main import OUTPUT_UNREAD, wulfling
 from wulfling.converge.outcome import CHANGES
 from wulfling.converge.status import NodeStatus
 from wulfling.model.finding import Finding, Verdict
@@ -274,9 +274,10 @@ def _exit_codes() -> Lines:
     yield ""
     told = {
         0: "Done. `plan`: nothing to do; `verify`: proven; `status`: every node is well.",
-        CHANGES: "`plan` has changes to show. No error.",
+        CHANGES: "`plan` has changes to show, or you said no to them at `apply`. No error.",
         _USAGE: "The command line was not understood: no such verb, option or value.",
-        _INTERRUPTED: "Interrupted with Ctrl-C, or `apply` was not confirmed. Run it again.",
+        _INTERRUPTED: "Interrupted with Ctrl-C. Run it again.",
+        OUTPUT_UNREAD: "Whoever read the output, `head` for example, went away before the end.",
     }
     told |= {error.exit_code: _sentence(error.__doc__) for error in _errors()}
     told[errors.WulflingError.exit_code] = (
@@ -340,6 +341,7 @@ _PLAN = {
     "fingerprint": "Equal when two plans would change the same things",
     "changes": "How many steps are `change`, `changed` or `pending`",
     "unreachable": "Node to the reason why it does not answer",
+    "errors": "Node to what went wrong there, if it answered and failed as a whole",
     "steps": "Every resource of every node that answered, also those that are `ok`",
 }
 _FINDING = {
@@ -418,7 +420,7 @@ def _told(title: str, what: str, keys: Mapping[str, str], example: Mapping[str, 
 def _keys(keys: Mapping[str, str], example: Mapping[str, Any]) -> Lines:
     if keys.keys() != example.keys():
         odd = sorted(keys.keys() ^ example.keys())
-        raise AssertionError(f"json.md and the program differ in {', '.join(odd)}")
+        raise click.ClickException(f"_json() and the program differ in {', '.join(odd)}")
     yield from _table(("key", "value"), [(_code(key), words) for key, words in keys.items()])
 
 

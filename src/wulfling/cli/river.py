@@ -37,7 +37,7 @@ def plan(file: Path, output: str) -> int:
     """
     outcome = talk(setting(file), observe, show_progress=False)
     if output == "json":
-        click.echo(show.as_json(show.plan_json(outcome.plan)))
+        _tell_json(outcome)
     else:
         _tell_plan(outcome)
         if outcome.plan.changes:
@@ -52,20 +52,26 @@ def plan(file: Path, output: str) -> int:
 def apply(file: Path, yes: bool, output: str) -> int:
     """Bring every board to what the file says. Killed at any moment, run it again.
 
-    Exit code 0: done; 3: some boards are unreachable, the others are done; 4: a board failed.
+    Exit code 0: done; 2: you said no; 3: some boards are unreachable, the others are done;
+    4: a board failed.
     """
     prepared = setting(file)
+    as_json = output == "json"
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError("nobody is here to be asked; `apply -y` goes ahead")
         outcome = talk(prepared, observe, show_progress=False)
-        _tell_plan(outcome)
-        if not outcome.plan.changes:
-            return 0 if outcome.exit_code == 2 else outcome.exit_code
-        click.confirm("Apply?", abort=True)
-    outcome = talk(prepared, converge, show_progress=output == "text")
-    if output == "json":
-        click.echo(show.as_json(show.plan_json(outcome.plan)))
+        _tell_plan(outcome, err=as_json)
+        go_on = outcome.plan.changes and click.confirm("Apply?", err=as_json)
+        if not go_on:
+            if outcome.plan.changes:
+                click.echo("nothing was changed", err=True)
+            if as_json:
+                click.echo(_json(outcome))
+            return outcome.exit_code
+    outcome = talk(prepared, converge, show_progress=not as_json)
+    if as_json:
+        _tell_json(outcome)
     else:
         _tell_apply(outcome, file)
     return outcome.exit_code
@@ -103,26 +109,40 @@ def _import_components() -> None:
     import wulfling.components  # noqa: F401
 
 
+def _own_errors(outcome: Outcome) -> dict[str, str]:
+    """What went wrong on nodes that answered; why others did not is in the plan."""
+    unreachable = outcome.plan.unreachable
+    return {n: error.message for n, error in outcome.errors.items() if n not in unreachable}
+
+
 def _tell_errors(outcome: Outcome) -> None:
-    for node, error in outcome.errors.items():
-        if node in outcome.plan.unreachable:
-            continue
-        click.secho(f"{node}: {error.message}", fg="red", err=True)
-    for error in outcome.errors.values():
-        if error.hint:
-            click.echo(f"  hint: {error.hint}", err=True)
+    for node, message in _own_errors(outcome).items():
+        click.secho(f"{node}: {message}", fg="red", err=True)
+    for hint in dict.fromkeys(error.hint for error in outcome.errors.values() if error.hint):
+        click.echo(f"  hint: {hint}", err=True)
 
 
-def _tell_plan(outcome: Outcome) -> None:
-    for line in show.plan_lines(outcome.plan):
-        click.echo(line)
+def _json(outcome: Outcome) -> str:
+    return show.as_json(show.plan_json(outcome.plan, _own_errors(outcome)))
+
+
+def _tell_json(outcome: Outcome) -> None:
+    click.echo(_json(outcome))
     _tell_errors(outcome)
-    count = len(outcome.plan.changes)
+
+
+def _tell_plan(outcome: Outcome, *, err: bool = False) -> None:
+    for line in show.plan_lines(outcome.plan):
+        click.echo(line, err=err)
+    _tell_errors(outcome)
+    changes = outcome.plan.changes
     nodes = len({step.node for step in outcome.plan.steps})
-    if count:
-        click.echo(f"{count} changes on {nodes} nodes, fingerprint {outcome.plan.fingerprint}")
-    else:
-        click.echo(f"0 changes on {nodes} nodes")
+    if not changes:
+        click.echo(f"0 changes on {nodes} nodes", err=err)
+        return
+    changed = len({step.node for step in changes})
+    words = f"{len(changes)} change{'s' * (len(changes) != 1)} on {changed} of {nodes} nodes"
+    click.echo(f"{words}, fingerprint {outcome.plan.fingerprint}", err=err)
 
 
 def _tell_apply(outcome: Outcome, file: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from wulfling import spec
 from wulfling.model.cluster import Cluster, Hardware, Secrets
 from wulfling.transport import pins
-from wulfling.transport.link import Address
+from wulfling.transport.link import SSH_PORT, Address
 
 if TYPE_CHECKING:
     from wulfling.spec.schema import Spec
@@ -44,9 +44,7 @@ def setting(file: Path) -> Setting:
             users=tuple(dict.fromkeys((cluster.admin, cluster.login))),
             identities=(pins.identity(cluster.name),) if cluster.virtual else (),
             known_hosts=(pins.known_hosts(cluster.name),),
-            proxy=tuple(
-                word.replace("%h", str(node.address)).replace("%p", "22") for word in proxy
-            ),
+            proxy=tuple(_filled(word, str(node.address)) for word in proxy),
             virtual=cluster.virtual,
         )
         for node in cluster.nodes
@@ -55,7 +53,9 @@ def setting(file: Path) -> Setting:
 
 
 def _filled(word: str, host: str) -> str:
-    return word.replace("%h", host).replace("%p", "22")
+    """One of ssh_config(5)'s tokens, which are words of their own here: a path with a %h in it
+    stays what it is."""
+    return {"%h": host, "%p": str(SSH_PORT)}.get(word, word)
 
 
 def _tool_keys(cluster: str) -> tuple[str, ...]:

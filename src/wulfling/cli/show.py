@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -24,6 +26,8 @@ VERDICTS = {
     Verdict.BAD: ("BAD ", "red"),
     Verdict.UNKNOWN: ("?   ", "cyan"),
 }
+# A step of these that makes or removes the whole thing has a plus or a minus for its sign.
+WHOLE = (Status.CHANGE, Status.CHANGED)
 LINE_COLOURS = {"+": "green", "-": "red"}
 
 
@@ -42,7 +46,7 @@ def plan_lines(plan: Plan) -> Iterable[str]:
 def step_lines(step: Step) -> Iterable[str]:
     """One step with its difference, or with what went wrong."""
     sign, colour = SIGNS[step.status]
-    if step.diff and step.diff[0].startswith(("+ ", "- ")) and step.key in step.diff[0]:
+    if step.status in WHOLE and step.diff[:1] in ((f"+ {step.key}",), (f"- {step.key}",)):
         sign, colour = step.diff[0][0], LINE_COLOURS[step.diff[0][0]]
     message = f"  ({step.message})" if step.message and step.status is not Status.FAILED else ""
     yield "  " + click.style(f"{sign} {step.key}", fg=colour) + message
@@ -68,12 +72,16 @@ def _counted(steps: Sequence[Step]) -> str:
     return ", ".join(f"{count} {word}" for count, word in counts if count)
 
 
-def plan_json(plan: Plan) -> dict[str, Any]:
-    """The plan for machines. The field names are a promise (docs/reference/json.md)."""
+def plan_json(plan: Plan, errors: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """The plan for machines. The field names are a promise (docs/reference/json.md).
+
+    ``errors`` say of nodes that answered and failed, why.
+    """
     return {
         "fingerprint": plan.fingerprint,
         "changes": len(plan.changes),
         "unreachable": dict(plan.unreachable),
+        "errors": dict(errors),
         "steps": [step.as_json() for step in plan.steps],
     }
 
@@ -82,8 +90,7 @@ def finding_line(finding: Finding) -> str:
     """One finding on one line, its hint on a second."""
     word, colour = VERDICTS[finding.verdict]
     line = click.style(word, fg=colour) + f" {finding.subject}: {finding.check}: {finding.words}"
-    hint = finding.hint if finding.verdict is Verdict.BAD else ""
-    return f"{line}\n       hint: {hint}" if hint else line
+    return f"{line}\n       hint: {finding.hint}" if finding.hint else line
 
 
 def finding_json(finding: Finding) -> dict[str, str]:
@@ -105,8 +112,12 @@ def as_json(value: object) -> str:
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
     """Columns as wide as their widest cell, the last one as it is."""
     lines = [tuple(header), *(tuple(row) for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    widths = [max(_columns(line[i]) for line in lines) for i in range(len(header))]
     for line in lines:
-        yield "  ".join(
-            cell.ljust(width) for cell, width in zip(line, widths, strict=True)
-        ).rstrip()
+        cells = zip(line, widths, strict=True)
+        yield "  ".join(cell + " " * (width - _columns(cell)) for cell, width in cells).rstrip()
+
+
+def _columns(text: str) -> int:
+    """How wide a terminal shows ``text``: a Korean letter takes two columns."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from wulfling.errors import Locked
 
-TELL_EVERY = 2.0  # seconds; telling also shows whether our own controller still listens
+TELL_EVERY = 10.0  # seconds; telling also shows whether our own controller still listens
 GRACE_SECONDS = 5.0  # a killed controller is noticed within this time
 PATIENCE_SECONDS = 900.0  # how long a board may take to finish what a killed apply began
 
@@ -33,7 +33,8 @@ class BoardLock:
 
         Raises ``Locked``, with the holder's name, when somebody alive holds it.
         """
-        started = told = time.monotonic()
+        started = time.monotonic()
+        told = float("-inf")
         while not self._try():
             holder = self._holder()
             waited = time.monotonic() - started

@@ -32,7 +32,7 @@ _STAND_INS: Mapping[Loc, object] = {
     ("wulfling",): str(VERSION),
     ("cluster",): "cluster",
     ("nodes",): {},
-    ("nodes", "address"): "192.0.2.1",
+    ("nodes", "*", "address"): "192.0.2.1",
 }
 
 # Words of neighbours' formats that no likeness of letters would lead to.
@@ -130,7 +130,7 @@ def _leave_out(data: dict[str, Any], loc: Loc, broken: set[Loc]) -> None:
         around = around.get(part) if isinstance(around, dict) else None
     if not isinstance(around, dict):
         return
-    required = loc[:1] if len(loc) == 1 else (loc[0], loc[-1])
+    required = (loc[0], "*", loc[2]) if len(loc) == 3 else loc  # "*": a name of the user's
     if required in _STAND_INS:
         around[str(loc[-1])] = deepcopy(_STAND_INS[required])
     else:

@@ -1,0 +1,129 @@
+"""``verify`` and ``status``: their exit codes, and JSON that is nothing but JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from wulfling import spec
+from wulfling.cli import proof
+from wulfling.converge.status import QUESTION, SLURM_QUESTION
+from wulfling.converge.verify import probes
+from wulfling.errors import Unreachable, WulflingError
+from wulfling.model.cluster import Hardware
+from wulfling.proc import Finished
+from wulfling.transport.fake import Answers, Fake
+
+Run = Callable[..., tuple[int, str, str]]
+Say = Callable[..., None]
+
+GONE = Unreachable("10.9.9.2: No route to host", hint="is it on?", where="two")
+GOOD = {
+    "clock": "0A090901,10.9.9.1,11,1.0,0.000001,0,0,0,0,0,0,0,16.3,Normal\n",
+    "mount": "nfs\n",
+    "nodes": "one idle none\ntwo idle none\n",
+    "mpi": "".join(f"rank {r} 4 6 {'one' if r < 2 else 'two'}\n" for r in range(4)),
+}
+MEASURED = """0.5 0.3 0.2 1/93 4242
+543.21 1000.00
+MemTotal:        1024000 kB
+MemAvailable:     512000 kB
+"""
+
+
+@pytest.fixture
+def answers(file: Path, board: Hardware, monkeypatch: pytest.MonkeyPatch) -> Say:
+    """Boards that say what is right, but for the checks that are named here."""
+
+    def say(away: dict[str, WulflingError] | None = None, **other: str) -> None:
+        cluster = spec.resolve(spec.load(file), {}, None, ())
+        commands: dict[str, dict[tuple[str, ...], Finished]] = {"one": {}, "two": {}}
+        for probe in probes(cluster):
+            text = {**GOOD, **other}[probe.check]
+            done = Finished(probe.argv, int(text.startswith("error")), text, "")
+            commands[probe.node][probe.argv] = done
+        for node, own in commands.items():
+            slurm = SLURM_QUESTION if node == "one" else ""
+            argv = ("sh", "-c", QUESTION + slurm)
+            queue = f"slurm\n{other.get('nodes', GOOD['nodes'])}" if slurm else ""
+            own[argv] = Finished(argv, 0, MEASURED + queue, "")
+        nodes = {n: Answers(hardware=board, commands=own) for n, own in commands.items()}
+        fake = Fake({**nodes, **(away or {})})
+        monkeypatch.setattr(proof, "Ssh", lambda: fake)
+
+    return say
+
+
+def test_proven(run: Run, answers: Say) -> None:
+    answers()
+    code, out, err = run("verify")
+    assert code == 0
+    assert all(line.startswith("ok ") for line in out.splitlines())
+    assert "c: mpi: 4 ranks in 1 world: 2 on one, 2 on two" in out
+    assert err.startswith(f"proven by {len(out.splitlines())} checks in ")
+
+
+def test_what_is_bad_exits_with_4(run: Run, answers: Say) -> None:
+    answers(mpi="rank 0 1 0 one\nrank 0 1 0 one\nrank 0 1 0 two\nrank 0 1 0 two\n")
+    code, out, err = run("verify")
+    assert code == 4
+    assert "BAD  c: mpi: 4 ranks in 4 worlds" in out
+    assert "       hint: " in out
+    assert err.startswith("1 of ")
+
+
+def test_a_command_that_fails_exits_with_4_and_shows_what_it_said(run: Run, answers: Say) -> None:
+    answers(nodes="error: slurmctld is away\n")
+    code, out, _ = run("verify")
+    assert code == 4
+    assert "slurmctld is away" in out
+
+
+def test_a_board_that_is_away_exits_with_3(run: Run, answers: Say) -> None:
+    answers(away={"two": GONE})
+    code, out, _ = run("verify")
+    assert code == 3
+    assert "?    two: clock: 10.9.9.2: No route to host\n       hint: is it on?\n" in out
+
+
+def test_verify_in_json(run: Run, answers: Say) -> None:
+    answers(away={"two": GONE})
+    code, out, _ = run("verify", "-o", "json")
+    assert code == 3
+    told = json.loads(out)
+    assert {finding["verdict"] for finding in told} == {"good", "unknown"}
+    assert not [f for f in told if f["verdict"] == "good" and f["hint"]]
+
+
+def test_status(run: Run, answers: Say) -> None:
+    answers()
+    assert run("status") == (
+        0,
+        "NODE  ADDRESS   ROLES         STATE  LOAD  MEMORY           UP\n"
+        "one   10.9.9.1  head,compute  idle   0.50  500 of 1000 MiB  9 min\n"
+        "two   10.9.9.2  compute       idle   0.50  500 of 1000 MiB  9 min\n",
+        "",
+    )
+
+
+def test_status_of_a_node_that_is_down_exits_with_4(run: Run, answers: Say) -> None:
+    answers(nodes="one idle none\ntwo down* Not responding\n")
+    code, out, _ = run("status")
+    assert code == 4
+    assert "down* (Not responding)" in out
+
+
+def test_status_of_a_board_that_is_away_exits_with_3(run: Run, answers: Say) -> None:
+    answers(away={"two": GONE})
+    code, out, _ = run("status")
+    assert code == 3
+    assert "unreachable: 10.9.9.2: No route to host" in out
+
+
+def test_status_in_json(run: Run, answers: Say) -> None:
+    answers(away={"two": GONE})
+    told = json.loads(run("status", "-o", "json")[1])
+    assert [(node["node"], node["reachable"]) for node in told] == [("one", True), ("two", False)]
