@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from wulfling.errors import CommandFailed
 from wulfling.node.board import STATE, Board
 from wulfling.node.resources.file import unfinished
 from wulfling.node.resources.packages import (
     DPKG_STATUS,
     POLICY,
     POLICY_TEXT,
-    no_daemon_starts,
+    finish_installation,
     wait_for_dpkg,
 )
 
@@ -65,10 +66,12 @@ def _half_done_packages(board: Board) -> Iterator[str]:
     wait_for_dpkg(board)
     if not _is_half_done(board):
         return
-    with no_daemon_starts(board):
-        board.run(["dpkg", "--force-confold", "--configure", "-a"], check=False)
-        board.run(["apt-get", "-y", "-q", "-o", "DPkg::Lock::Timeout=600", "-f", "install"])
-    yield "finished an installation that was cut off (dpkg --configure -a)"
+    try:
+        finish_installation(board)
+    except CommandFailed as failed:  # perhaps by a package that is none of ours
+        yield f"could not finish an installation that was cut off: {failed}"
+    else:
+        yield "finished an installation that was cut off (dpkg --configure -a)"
 
 
 def _is_half_done(board: Board) -> bool:

@@ -62,12 +62,19 @@ class User(Resource):
         return self.user
 
     def observe(self, board: Board) -> User | None:
-        """The account as it is. Raises ``WulflingError`` when another one has its number."""
+        """The account as it is. Raises ``WulflingError`` when another one has its number, or
+        when it has another number itself."""
         fields = board.accounts("/etc/passwd").get(self.user)
         if fields is None or int(fields[2]) != self.uid:
             _refuse_taken(board, "/etc/passwd", self.user, self.uid)
         if fields is None:
             return None
+        if int(fields[2]) != self.uid:
+            raise WulflingError(
+                f"{self.user} has the number {fields[2]} on this board, and the file says"
+                f" {self.uid}; to change it would orphan all that {self.user} owns",
+                hint=f"write `uid: {fields[2]}` for {self.user} into the cluster file",
+            )
         return User(
             user=self.user,
             uid=int(fields[2]),
@@ -91,7 +98,7 @@ class User(Resource):
     def _options(self, observed: User) -> Iterator[str]:
         """Only what differs: usermod(8) refuses to touch the number or the home of somebody
         who is logged in, even when it stays the same."""
-        for name in ("uid", "gid", "home", "shell"):
+        for name in ("gid", "home", "shell"):
             if getattr(self, name) != getattr(observed, name):
                 yield from (f"--{name}", str(getattr(self, name)))
 

@@ -85,8 +85,7 @@ class File(Resource):
     def difference(self, observed: Resource | None) -> tuple[str, ...]:
         """A unified diff; of a secret only the beginnings of two hashes."""
         if observed is None:
-            content = (f"sha256 {digest(self.content)}",) if self.secret else ()
-            return (f"+ {self.key}", *content)
+            return (f"+ {self.key}",)
         assert isinstance(observed, File)
         lines = []
         if observed.content != self.content:

@@ -100,6 +100,13 @@ def wait_for_dpkg(board: Board, patience: float = LOCK_PATIENCE) -> None:
         time.sleep(POLL)
 
 
+def finish_installation(board: Board) -> None:
+    """Bring an installation to its end that was cut off. Raises ``CommandFailed``."""
+    with no_daemon_starts(board):
+        board.run(["dpkg", "--force-confold", "--configure", "-a"], check=False)
+        _apt(board, "install", "--fix-broken")
+
+
 def _lock_holder(board: Board) -> str:
     """Who has one of dpkg's locks, which are fcntl(2) locks, from /proc/locks (proc(5))."""
     files = set()

@@ -84,3 +84,12 @@ def test_whether_it_is_a_system_account_is_no_part_of_the_state(board: Board, ro
     wulf = User(user="wulf", uid=970, gid=970, home="/var/local/wulf", system=True)
     assert wulf.observe(board) == wulf
     assert "--system" in wulf.commands()[0]
+
+
+def test_the_number_of_an_account_that_is_there_is_never_changed(tmp_path: Path) -> None:
+    """usermod refuses it for somebody who is logged in, and files would be nobody's."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_text("pi:x:1000:1000::/home/pi:/bin/bash\n")
+    with pytest.raises(WulflingError) as refused:
+        PI.observe(Board(tmp_path))
+    assert "uid: 1000" in refused.value.hint
