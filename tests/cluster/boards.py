@@ -25,7 +25,7 @@ class Cluster:
         """Start ``wulfling`` with these words and do not wait for it."""
         return subprocess.Popen(
             [sys.executable, "-m", "wulfling", "-f", str(self.file), *words],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -33,17 +33,18 @@ class Cluster:
             env={**os.environ, "NO_COLOR": "1"},
         )
 
-    def wulfling(self, *words: str, code: int = 0) -> str:
+    def wulfling(self, *words: str, code: int = 0, stdin: str = "") -> str:
         """What ``wulfling`` with these words printed; it has to exit with ``code``."""
         process = self.start(*words)
-        out, err = process.communicate(timeout=1200)
+        out, err = process.communicate(stdin, timeout=1800)
         assert process.returncode == code, f"wulfling {' '.join(words)}:\n{out}\n{err}"
         return out
 
     def on(self, node: str, script: str, *, person: str = "root") -> str:
         """What a shell script printed on ``node``; it has to succeed."""
-        words = ["sudo", "-i", "-u", person, "bash", "-euc", script]
-        return self.wulfling("node", "shell", node, "--", *words)
+        # By stdin, because sudo -i takes the line ends out of its arguments.
+        words = ["sudo", "-i", "-u", person, "bash", "-euc", 'eval "$(cat)"']
+        return self.wulfling("node", "shell", node, "--", *words, stdin=script)
 
     def pi(self, script: str, node: str = "rpnode01") -> str:
         """A script of the user pi, in pi's home."""

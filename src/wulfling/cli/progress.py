@@ -81,10 +81,11 @@ class Progress:
 
     def _table(self) -> Table:
         from rich.table import Table
+        from rich.text import Text
 
         table = Table.grid(padding=(0, 2))
         now = time.monotonic()
         for node, at in self._at.items():
             seconds = self._ended.get(node, now) - self._started
-            table.add_row(node, f"{seconds:5.0f} s", f"{self._changed[node]:3} changed", at)
+            table.add_row(node, f"{seconds:5.0f} s", f"{self._changed[node]:3} changed", Text(at))
         return table

@@ -35,7 +35,9 @@ def plan(file: Path, output: str) -> int:
 
     Exit code 0: nothing to do; 2: changes; 3: some boards are unreachable; 4: a board failed.
     """
-    outcome = talk(setting(file), observe, show_progress=False)
+    prepared = setting(file)
+    _warn(prepared)
+    outcome = talk(prepared, observe, show_progress=False)
     if output == "json":
         _tell_json(outcome)
     else:
@@ -56,6 +58,7 @@ def apply(file: Path, yes: bool, output: str) -> int:
     4: a board failed.
     """
     prepared = setting(file)
+    _warn(prepared)
     as_json = output == "json"
     if not yes:
         if not sys.stdin.isatty():
@@ -75,6 +78,13 @@ def apply(file: Path, yes: bool, output: str) -> int:
     else:
         _tell_apply(outcome, file)
     return outcome.exit_code
+
+
+def _warn(prepared: Setting) -> None:
+    for warning in prepared.warnings:
+        click.echo(f"{warning.where}: warning: {warning.message}", err=True)
+        if warning.hint:
+            click.echo(f"  hint: {warning.hint}", err=True)
 
 
 def talk(prepared: Setting, verb: Verb, *, show_progress: bool) -> Outcome:

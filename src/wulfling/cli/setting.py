@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wulfling import spec
+from wulfling.errors import WulflingError
 from wulfling.model.cluster import Cluster, Hardware, Secrets
 from wulfling.transport import pins
 from wulfling.transport.link import SSH_PORT, Address
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setting:
-    """A cluster file that was read, its tool key, and the addresses of its nodes."""
+    """A cluster file that was read, its tool key, and the addresses of its nodes.
+
+    ``warnings`` are worth a word and no refusal.
+    """
 
     spec: Spec
+    warnings: tuple[WulflingError, ...]
     admin_keys: tuple[str, ...]
     addresses: Mapping[str, Address]
 
@@ -33,7 +38,7 @@ class Setting:
 
 def setting(file: Path) -> Setting:
     """Read the cluster file. Raises ``BadFile`` with every problem at once."""
-    read = spec.load(file)
+    read, warnings = spec.check(spec.read(file))
     keys = _tool_keys(read.cluster) if read.boards == "virtual" else spec.operator_keys()
     cluster = spec.resolve(read, {}, None, keys)
     proxy = _lab_proxy(cluster.name) if cluster.virtual else ()
@@ -49,7 +54,7 @@ def setting(file: Path) -> Setting:
         )
         for node in cluster.nodes
     }
-    return Setting(read, keys, addresses)
+    return Setting(read, warnings, keys, addresses)
 
 
 def _filled(word: str, host: str) -> str:

@@ -28,6 +28,8 @@ nodes:
   two: {address: 10.9.9.2, roles: [compute]}
 people:
   kim: {uid: 2001, account: school}
+admin:
+  keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGx3+nmUCHGdBN7wuhlu0SvIIowfd+B0o0wCXVFYQwPd kim]
 """
 
 

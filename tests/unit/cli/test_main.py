@@ -58,7 +58,7 @@ def in_the_way(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def failing(file: Path) -> None:
         raise error
 
-    monkeypatch.setattr(spec, "load", failing)
+    monkeypatch.setattr(spec, "read", failing)
 
 
 # -- errors

@@ -39,8 +39,9 @@ class KernelFlags(Resource):
         """Append what is missing; the file stays one line, or the board would not boot."""
         place = board.path(self.file)
         line = (board.text(self.file) or "").strip()
-        if not line or "\n" in line:
-            raise WulflingError(f"{self.file} is to be one line, and has {line.count(chr(10)) + 1}")
+        lines = len(line.splitlines())
+        if lines != 1:
+            raise WulflingError(f"{self.file} is to be one line, and has {lines}")
         missing = [flag for flag in self.flags if flag not in line.split()]
         mode = stat.S_IMODE(place.stat().st_mode)
         write_atomically(place, " ".join([line, *missing]) + "\n", mode=mode, uid=0, gid=0)
