@@ -8,9 +8,42 @@ from wulfling.model.cluster import Cluster, Hardware, Node, Role
 from wulfling.model.resource import Resource
 from wulfling.model.wheels import pinned
 from wulfling.node.resources.block import Block
+from wulfling.node.resources.directory import Directory
+from wulfling.node.resources.file import File
 from wulfling.node.resources.link import Link
 from wulfling.node.resources.packages import Packages
 from wulfling.node.resources.wheel import Wheel
+
+FAREWELL = '''"""Lets all ranks meet at the end of a program that uses mpi4py. Written by wulfling.
+
+MPICH before 4.2 waits in MPI_Finalize without answering peers whose connection is not complete
+yet (pmodels/mpich#6596). After each rank has heard from each other one, all are complete.
+"""
+
+import atexit
+import sys
+import time
+
+
+def meet():
+    MPI = sys.modules.get("mpi4py.MPI")
+    if MPI is None or not MPI.Is_initialized() or MPI.Is_finalized():
+        return
+    vendor, version = MPI.get_vendor()
+    world = MPI.COMM_WORLD
+    if vendor != "MPICH" or version >= (4, 2) or world.size == 1:
+        return
+    for _ in range(2):
+        world.alltoall([None] * world.size)
+        world.Barrier()
+    end = time.monotonic() + 0.3
+    while time.monotonic() < end:
+        world.Iprobe()
+        time.sleep(0.005)
+
+
+atexit.register(meet)
+'''
 
 TRIPLETS = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
 
@@ -28,19 +61,41 @@ def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
             why="mpicc, mpicxx and mpifort",
         )
     yield from _mpi4py(hardware)
-    yield Block(
-        path="/etc/environment",
-        text="".join(f'{name}="{value}"\n' for name, value in _environment(cluster).items()),
-        why="what MPI has to know of these boards (docs/explanation/mpi.md)",
+    yield from _settings(cluster, hardware)
+
+
+def _settings(cluster: Cluster, hardware: Hardware) -> Iterator[Resource]:
+    """How ranks wait and part on these boards; the whole story is docs/explanation/mpi.md.
+
+    Python programs get it from Python itself, whatever shell started them; the others from
+    the places where shells, ssh and Slurm's task prolog look.
+    """
+    variables = {"UCX_TLS": "tcp,self"} if _crowded(cluster) else {}
+    calls = [f"os.environ.setdefault({k!r}, {v!r})" for k, v in variables.items()]
+    yield Directory(path=_site(hardware))
+    yield File(
+        path=f"{_site(hardware)}/wulfling_mpi.py",
+        content=FAREWELL,
+        why="MPICH before 4.2 can hang in MPI_Finalize (pmodels/mpich#6596)",
     )
-
-
-def _environment(cluster: Cluster) -> dict[str, str]:
-    """Ranks that share a CPU starve each other when they poll shared memory; over TCP they
-    sleep while they wait. MPICH before 4.2 waits in MPI_Finalize without answering peers that
-    still have to say goodbye (pmodels/mpich#6596), so mpi4py leaves it out at exit."""
-    variables = {"MPI4PY_RC_FINALIZE": "0"}
-    return {**variables, "UCX_TLS": "tcp,self"} if _crowded(cluster) else variables
+    yield File(
+        path=f"{_site(hardware)}/wulfling-mpi.pth",
+        content="; ".join(["import os, wulfling_mpi", *calls]) + "\n",
+        why="site of Python: every Python program on this board begins with this line",
+    )
+    if variables:
+        lines = [f'{name}="{value}"\n' for name, value in variables.items()]
+        yield Block(
+            path="/etc/environment",
+            text="".join(lines),
+            why="ranks that share a CPU starve each other when they poll shared memory;"
+            " over TCP they sleep while they wait",
+        )
+        yield File(
+            path="/etc/profile.d/wulfling-mpi.sh",
+            content="".join(f"export {line}" for line in lines),
+            why="the same for login shells that do not read /etc/environment",
+        )
 
 
 def _mpi4py(hardware: Hardware) -> Iterator[Resource]:
@@ -57,7 +112,7 @@ def _mpi4py(hardware: Hardware) -> Iterator[Resource]:
         distribution=pin.distribution,
         version=pin.version,
         blob=pin.sha256,
-        into=f"/usr/local/lib/python{pin.python}/dist-packages",
+        into=_site(hardware),
         why="python3 -c 'import mpi4py' speaks to Debian's MPICH and to Slurm's PMI-2",
     )
 
@@ -69,3 +124,8 @@ def _crowded(cluster: Cluster) -> bool:
         and (node.hardware.cpus == 1 or (node.cpus or 0) > node.hardware.cpus)
         for node in cluster.nodes
     )
+
+
+def _site(hardware: Hardware) -> str:
+    """Where Debian's Python looks for what an administrator adds."""
+    return f"/usr/local/lib/python{'.'.join(hardware.python.split('.')[:2])}/dist-packages"

@@ -44,7 +44,7 @@ OOMScoreAdjust=-900
 # A task gets the environment of the shell that submitted it, and not every shell reads
 # /etc/environment (sudo -i does not); what MPI has to know of this board comes from here.
 TASK_PROLOG_TEXT = """#!/bin/sh
-sed -n 's/^\\(UCX_[A-Z]*\\|MPI4PY_[A-Z_]*\\)="\\(.*\\)"$/export \\1=\\2/p' /etc/environment
+sed -n 's/^\\(UCX_[A-Z]*\\)="\\(.*\\)"$/export \\1=\\2/p' /etc/environment
 """
 
 

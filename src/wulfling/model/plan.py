@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,5 +62,7 @@ class Plan:
     @property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits; equal when two plans would change the same things."""
+        import hashlib  # loads OpenSSL; boards import this module and need no fingerprint
+
         told = [[step.node, step.key, list(step.diff)] for step in self.changes]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]

@@ -66,6 +66,7 @@ def _half_done_packages(board: Board) -> Iterator[str]:
     wait_for_dpkg(board)
     if not _is_half_done(board):
         return
+    board.say("an installation that was cut off to be finished")
     try:
         finish_installation(board)
     except CommandFailed as failed:  # perhaps by a package that is none of ours

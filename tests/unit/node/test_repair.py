@@ -76,10 +76,13 @@ def test_an_installation_that_was_cut_off(
         assert (root / "usr/sbin/policy-rc.d").exists()
         return ""
 
+    told: list[str] = []
+    board.say = told.append
     answers[CONFIGURE] = configure
     answers[INSTALL] = configure
     assert repair(board) == ("finished an installation that was cut off (dpkg --configure -a)",)
     assert ran == [CONFIGURE, INSTALL]
+    assert told == ["an installation that was cut off to be finished"]
     assert not (root / "usr/sbin/policy-rc.d").exists()
 
 
