@@ -18,8 +18,12 @@ SEED = 20261123
 def test_all_nodes_are_idle_again_after_a_power_cut(cluster: Cluster, turn: int) -> None:
     order = random.Random(SEED + turn).sample(NODES, k=len(NODES))
     cluster.wulfling("lab", "cut", *NODES)
+    starting = []
     for node in order:
-        cluster.start("lab", "up", node)
+        starting.append(cluster.start("lab", "up", node))
         time.sleep(2)
+    for process in starting:
+        said = process.communicate(timeout=300)
+        assert process.returncode == 0, said
     cluster.wait_idle()
     assert sorted(cluster.pi("srun -N 2 hostname").split()) == ["rpnode01", "rpnode02"]
