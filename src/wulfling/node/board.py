@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from wulfling.errors import CommandFailed, WulflingError
+
+if TYPE_CHECKING:
+    from subprocess import Popen
 
 Answer = TypeVar("Answer")
 
@@ -26,7 +29,22 @@ ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 }
 NUMBER = 2  # the column with the uid or gid, in passwd(5) and in group(5)
+NOT_FOUND = 127  # the exit code of sh(1) for a command that is not there
 TIMED_OUT = 124  # the exit code of timeout(1)
+
+
+def _started(argv: Sequence[str]) -> Popen[str]:
+    import subprocess
+
+    return subprocess.Popen(
+        list(argv),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        env={**os.environ, **ENVIRONMENT},
+    )
 
 
 def _no_blobs(sha256: str) -> bytes:
@@ -50,6 +68,7 @@ class Board:
         self.applying = False
         self.say: Callable[[str], None] = lambda words: None
         self._answers: dict[str, object] = {}
+        self._expected: dict[tuple[str, ...], Popen[str]] = {}
 
     def path(self, absolute: str) -> Path:
         """Where ``absolute`` lies below the root."""
@@ -70,21 +89,33 @@ class Board:
         import subprocess  # slow to load on a small board, and not every run needs it
 
         try:
-            done = subprocess.run(
-                list(argv),
-                input=stdin,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                env={**os.environ, **ENVIRONMENT},
-                timeout=timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return TIMED_OUT, "", f"no end after {timeout:g} s"
+            process = self._expected.pop(tuple(argv), None) or _started(argv)
         except OSError as error:
-            return 127, "", str(error)
-        return done.returncode, done.stdout, done.stderr
+            return NOT_FOUND, "", str(error)
+        with process:
+            try:
+                out, err = process.communicate(stdin, timeout)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                return TIMED_OUT, "", f"no end after {timeout:g} s"
+        return process.returncode, out, err
+
+    def expect(self, argv: Sequence[str]) -> None:
+        """Start a question that will be asked: answers that take long, like those of slurmdbd,
+        come while others are waited for. Whoever changes anything calls ``unexpect``."""
+        if tuple(argv) in self._expected:
+            return
+        try:
+            self._expected[tuple(argv)] = _started(argv)
+        except OSError:
+            pass  # whoever asks is told
+
+    def unexpect(self) -> None:
+        """End the questions that nobody has asked: their answers are from before a change."""
+        for process in self._expected.values():
+            process.kill()
+            process.communicate()
+        self._expected.clear()
 
     def once(self, question: str, ask: Callable[[], Answer]) -> Answer:
         """The answer to ``question``, asked at most once until it is forgotten."""

@@ -22,8 +22,10 @@ from wulfling.node.lock import BoardLock
 from wulfling.node.manifest import Retired, retired, write_manifest
 from wulfling.node.repair import JOURNAL, repair
 from wulfling.node.resources import from_json
+from wulfling.node.resources.database import Database
 from wulfling.node.resources.kernel import KernelFlags
-from wulfling.node.resources.service import Service
+from wulfling.node.resources.service import Service, expect_units
+from wulfling.node.resources.slurm import Account, AccountingCluster, Association, expect_rows
 
 SECRETS = f"{STATE}/secrets"
 KNOWN = f"{STATE}/cluster/hardware.json"
@@ -153,13 +155,27 @@ class Run:
 
     def go(self) -> None:
         """Take every resource in turn and tell how it stands."""
-        for resource in self.wanted:
-            started = time.monotonic()
-            step = self._step(resource)
-            ms = round((time.monotonic() - started) * 1000)
-            self.controller.tell(event="step", key=resource.key, ms=ms, **step)
+        self._expect()
+        try:
+            for resource in self.wanted:
+                started = time.monotonic()
+                step = self._step(resource)
+                ms = round((time.monotonic() - started) * 1000)
+                self.controller.tell(event="step", key=resource.key, ms=ms, **step)
+        finally:
+            self.board.unexpect()
         if self.applying and not self.failed:
             write_manifest(self.board, self.declared, keep=not self.retire)
+
+    def _expect(self) -> None:
+        """Ask the slowest first: most boards are as declared, and wait for these answers only."""
+        if any(isinstance(r, AccountingCluster | Account | Association) for r in self.wanted):
+            expect_rows(self.board)
+        for resource in self.wanted:
+            if isinstance(resource, Database):
+                resource.expect(self.board)
+        if self.board.units:
+            expect_units(self.board)
 
     def _step(self, resource: Resource) -> dict[str, Any]:
         if self.failed:
@@ -208,6 +224,7 @@ class Run:
         self._await(resource)
         self.controller.tell(event="begin", key=resource.key)
         self._note(resource.key)
+        self.board.unexpect()
         try:
             self._make_restarts_due(resource)
             resource.converge(self.board, observed)

@@ -24,12 +24,14 @@ Event = dict[str, Any]
 
 class TableBoard(Board):
     """``answers`` maps commands to what they print, to exit code and stderr, or to a function
-    that does what the command would do. ``ran`` are the commands so far, with their input."""
+    that does what the command would do. ``ran`` are the commands so far, with their input;
+    ``expected`` the names of those that were announced, and "nothing" for each end of that."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.answers: Answers = {}
         self.ran: list[tuple[str, ...]] = []
+        self.expected: list[str] = []
 
     def ask(
         self, argv: Sequence[str], *, stdin: str = "", timeout: float | None = None
@@ -41,6 +43,14 @@ class TableBoard(Board):
         if callable(answer):
             answer = answer()
         return (0, answer, "") if isinstance(answer, str) else (answer[0], "", answer[1])
+
+    def expect(self, argv: Sequence[str]) -> None:
+        """Nothing is started before it is asked for."""
+        self.expected.append(argv[0])
+
+    def unexpect(self) -> None:
+        """There is nothing to end."""
+        self.expected.append("nothing")
 
 
 @pytest.fixture
@@ -86,6 +96,12 @@ def answers(table: TableBoard) -> Answers:
 def ran(table: TableBoard) -> list[tuple[str, ...]]:
     """The commands that were run on the board."""
     return table.ran
+
+
+@pytest.fixture
+def expected(table: TableBoard) -> list[str]:
+    """The commands that were announced."""
+    return table.expected
 
 
 class Talk:
@@ -174,7 +190,7 @@ def talk(table: TableBoard) -> Iterator[Callable[[], Talk]]:
 
     def start() -> Talk:
         fresh = TableBoard(table.root)
-        fresh.answers, fresh.ran = table.answers, table.ran
+        fresh.answers, fresh.ran, fresh.expected = table.answers, table.ran, table.expected
         talks.append(Talk(fresh))
         return talks[-1]
 

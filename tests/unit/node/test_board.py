@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,31 @@ def test_commands_speak_english_and_ask_nothing(monkeypatch: pytest.MonkeyPatch)
 def test_no_command_gets_our_standard_input() -> None:
     """It is the wire to the controller."""
     assert Board().run([PYTHON, "-c", "import sys; print(sys.stdin.read() == '')"]) == "True\n"
+
+
+def test_what_is_expected_is_started_once_and_asked_for_later(tmp_path: Path) -> None:
+    mark = tmp_path / "started"
+    board = Board()
+    words = [PYTHON, "-c", f"open({str(mark)!r}, 'a').write('x'); print('hello')"]
+    board.expect(words)
+    board.expect(words)
+    deadline = time.monotonic() + 30
+    while not mark.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert board.ask(words) == (0, "hello\n", "")
+    assert mark.read_text() == "x"
+    board.ask(words)
+    assert mark.read_text() == "xx"
+
+
+def test_a_change_ends_what_was_expected() -> None:
+    board = Board()
+    board.expect([PYTHON, "-c", "import time; time.sleep(60)"])
+    board.expect(["no-such-command"])
+    started = time.monotonic()
+    board.unexpect()
+    assert time.monotonic() - started < 30
+    assert board.ask(["no-such-command"])[0] == 127
 
 
 def test_paths_lie_below_the_root(root: Path) -> None:

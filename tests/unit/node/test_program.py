@@ -106,6 +106,22 @@ def test_a_daemon_is_restarted_when_what_it_reads_changes(
     assert ("systemctl", "restart", "chrony.service") in ran
 
 
+def test_slow_questions_are_asked_before_they_are_needed(
+    run: Run, chrony: Answers, expected: list[str]
+) -> None:
+    """And their answers do not outlive a change."""
+    chrony[SHOW] = "root|default root account|root|c||\n"
+    everything = (*DECLARED, AccountingCluster(cluster="c"))
+    run("plan", CONF)
+    assert expected == ["nothing"]
+    expected.clear()
+    run("apply", *everything)
+    assert expected == ["sacctmgr", "systemctl", *["nothing"] * (len(DECLARED) + 1)]
+    expected.clear()
+    run("plan", *everything)
+    assert expected == ["sacctmgr", "systemctl", "nothing"]
+
+
 def test_drift_in_a_watched_file_shows_the_restart_in_the_plan(
     run: Run, chrony: Answers, root: Path
 ) -> None:

@@ -25,6 +25,16 @@ class Database(Resource):
 
     def observe(self, board: Board) -> Database | None:
         """The database with its account. Raises ``NotYet`` while MariaDB does not answer."""
+        code, out, _ = board.ask(self._question())
+        if code != 0:
+            raise NotYet("service:mariadb.service")
+        return self if out.split() == ["1", "1", "1"] else None
+
+    def expect(self, board: Board) -> None:
+        """Have MariaDB asked now."""
+        board.expect(self._question())
+
+    def _question(self) -> tuple[str, ...]:
         question = (
             f"SELECT (SELECT COUNT(*) FROM information_schema.schemata"
             f" WHERE schema_name = '{self.database}'),"
@@ -33,10 +43,7 @@ class Database(Resource):
             f" (SELECT COUNT(*) FROM mysql.db WHERE db = '{self.database}'"
             f" AND user = '{self.user}' AND create_priv = 'Y')"
         )
-        code, out, _ = board.ask(["mariadb", "--batch", "--skip-column-names", "-e", question])
-        if code != 0:
-            raise NotYet("service:mariadb.service")
-        return self if out.split() == ["1", "1", "1"] else None
+        return ("mariadb", "--batch", "--skip-column-names", "-e", question)
 
     def converge(self, board: Board, observed: Resource | None) -> None:
         """Create both; what is there stays."""

@@ -173,6 +173,11 @@ class Service(Resource):
         return f"\nlast lines of {self.unit}:\n{lines}"
 
 
+def expect_units(board: Board) -> None:
+    """Have systemd asked now for all units of this run."""
+    board.expect(_question(board.units))
+
+
 def _is_running(state: dict[str, str]) -> bool:
     """A daemon that systemd starts again and again is activating most of the time, and is not
     running; one that takes its time to come up is."""
@@ -184,8 +189,11 @@ def _is_running(state: dict[str, str]) -> bool:
 
 def _ask(board: Board, units: tuple[str, ...]) -> dict[str, dict[str, str]]:
     """The properties of all units by one call, keyed by the name that was asked for."""
-    out = board.run(["systemctl", "show", "--property", PROPERTIES, *dict.fromkeys(units)])
-    return parse_units(out)
+    return parse_units(board.run(_question(units)))
+
+
+def _question(units: tuple[str, ...]) -> tuple[str, ...]:
+    return ("systemctl", "show", "--property", PROPERTIES, *dict.fromkeys(units))
 
 
 def parse_units(text: str) -> dict[str, dict[str, str]]:

@@ -190,6 +190,11 @@ def parse_rows(text: str) -> tuple[Row, ...]:
     return tuple(rows)
 
 
+def expect_rows(board: Board) -> None:
+    """Have slurmdbd asked now: its answer takes half a second, most of it waiting."""
+    board.expect(SHOW)
+
+
 def _rows(board: Board) -> tuple[Row, ...]:
     """All that slurmdbd knows, in one question, because each takes a tenth of a second and more.
     Raises ``NotYet`` while slurmdbd does not answer."""
