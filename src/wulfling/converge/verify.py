@@ -24,9 +24,12 @@ MPI_PROGRAM = (
 
 RANK = re.compile(r"^rank ([0-9]{1,9}) ([0-9]{1,9}) ([0-9]{1,18}) (\S+)$", re.MULTILINE)
 
-# After a boot, chrony needs some seconds to choose a source; waitsync asks every second and is
-# content with less than one second of correction (chronyc(1)).
-CLOCK_QUESTION = "chronyc waitsync 30 1.0 0 1 > /dev/null; chronyc -c tracking"
+# After a boot, chrony needs some seconds to choose a source, and one that asked before the head
+# was there asks again only after a minute: a burst makes it ask now. waitsync is content with
+# less than one second of correction (chronyc(1)).
+CLOCK_QUESTION = (
+    "chronyc burst 4/4 > /dev/null; chronyc waitsync 60 1.0 0 1 > /dev/null; chronyc -c tracking"
+)
 
 JOB_MEMORY = 64  # MiB for each rank of the job: Python, MPICH and UCX, with room
 
