@@ -68,9 +68,6 @@ def _settings(cluster: Cluster) -> dict[str, str]:
         "TaskPlugin": "task/cgroup",
         "TaskProlog": TASK_PROLOG,
         "ReturnToService": "2",  # a board that comes back from a power cut is used again
-        # An srun that a power cut ended would hold its nodes for ever: Slurm itself gives up
-        # only jobs that began more than 15 s before the board booted.
-        "InactiveLimit": "60",
         "SlurmctldTimeout": "60",
         "SlurmdTimeout": "60",
         "SchedulerType": "sched/backfill",

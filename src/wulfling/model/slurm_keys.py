@@ -8,7 +8,7 @@ from __future__ import annotations
 OWNED_KEYS = frozenset(
     """
     AccountingStorageEnforce AccountingStorageHost AccountingStorageType AuthInfo AuthType
-    ClusterName InactiveLimit JobAcctGatherFrequency JobAcctGatherType JobCompLoc JobCompType
+    ClusterName JobAcctGatherFrequency JobAcctGatherType JobCompLoc JobCompType
     MailProg
     MpiDefault ProctrackType PropagateResourceLimitsExcept ReturnToService SchedulerType
     SelectType SelectTypeParameters SlurmUser SlurmctldHost SlurmctldLogFile
