@@ -26,7 +26,7 @@ from ipaddress import IPv4Address, IPv4Network
 from wulfling.lab import BoardSpec, LabSpec, up
 boards = tuple(BoardSpec(f"n{n}", IPv4Address(f"10.0.0.{n}"), 192) for n in (1, 2))
 print("begun", flush=True)
-up(LabSpec(sys.argv[1], IPv4Network("10.0.0.0/24"), boards, "keeper", ()), print)
+up(LabSpec(sys.argv[1], IPv4Network("10.0.0.0/24"), boards, "keeper", tuple(sys.argv[2:])), print)
 """
 
 
@@ -201,8 +201,10 @@ def test_destroy_cleans_up_after_an_up_that_was_killed(
 
 def test_up_goes_on_where_a_killed_one_ended(own_lab: Callable[..., Lab]) -> None:
     lab = own_lab("test-lab-killed", 192, 192)
+    # The same keys as below: a board that already runs is left alone.
+    words = [sys.executable, "-c", OFFLINE, lab.name, *lab.spec.admin_keys]
     for seconds in (0.3, 0.6, 2.0):
-        with subprocess.Popen([sys.executable, "-c", OFFLINE, lab.name], stdout=-1) as child:
+        with subprocess.Popen(words, stdout=subprocess.PIPE) as child:
             assert child.stdout is not None
             child.stdout.readline()
             time.sleep(seconds)
