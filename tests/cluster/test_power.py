@@ -18,9 +18,7 @@ SEED = 20261123
 def test_all_nodes_are_idle_again_after_a_power_cut(cluster: Cluster, turn: int) -> None:
     order = random.Random(SEED + turn).sample(NODES, k=len(NODES))
     cluster.wulfling("lab", "cut", *NODES)
-    # Slurm gives up an allocation without its srun only if it began 15 s before the boot or
-    # earlier (job_mgr.c, _purge_missing_jobs); a real board needs longer than that to boot.
-    time.sleep(20)
+    time.sleep(15)  # as long as a real board takes to begin to boot
     starting = []
     for node in order:
         starting.append(cluster.start("lab", "up", node))
@@ -29,4 +27,7 @@ def test_all_nodes_are_idle_again_after_a_power_cut(cluster: Cluster, turn: int)
         said = process.communicate(timeout=300)
         assert process.returncode == 0, said
     cluster.wait_idle()
-    assert sorted(cluster.pi("srun -N 2 hostname").split()) == ["rpnode01", "rpnode02"]
+    # A batch job, because Slurm keeps the allocation of an srun that ended within seconds of
+    # the next cut until its time limit: the end was never saved, and nobody is there to ask.
+    cluster.pi("sbatch --wait -N 2 -o hosts.out --wrap 'srun hostname'")
+    assert sorted(cluster.pi("cat hosts.out").split()) == ["rpnode01", "rpnode02"]
