@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -11,7 +12,7 @@ from wulfling.model.resource import Resource
 from wulfling.node.board import STATE, Board
 from wulfling.node.resources.block import Block
 from wulfling.node.resources.file import File, sync_directory, write_atomically
-from wulfling.node.resources.service import Service
+from wulfling.node.resources.service import Service, is_ours
 
 MANIFEST = f"{STATE}/manifest.json"
 
@@ -67,34 +68,51 @@ class Manifest:
 
 
 def retired(board: Board, declared: Sequence[Resource]) -> Iterator[Resource]:
-    """What the last apply owned and this one does not declare, last declared first: services,
-    then the files that they read."""
+    """What the last apply owned and this one does not declare, last declared first: services
+    that we brought, then the files that they read."""
     owned = read_manifest(board)
     keys = {resource.key for resource in declared}
     gone = [key.partition(":") for key in reversed(owned.keys) if key not in keys]
     for kind, _, name in gone:
-        if kind == "service":
+        if kind == "service" and is_ours(board, name):
             yield Service(unit=name, enabled=False, running=False)
     for kind, _, name in gone:
         if kind == "block":
             yield Block(path=name, text="")
-        elif kind == "link" or (kind == "file" and name in owned.files):
+        known = kind == "link" or (kind == "file" and name in owned.files)
+        if known and os.path.lexists(board.path(name)):
             yield Retired(path=name, sha256=owned.files.get(name, ""))
 
 
+def lets_somebody_in(resource: Resource) -> bool:
+    """Whether this is how somebody gets into the board. Such things are taken back last, when
+    everything declared is there: were the new administrator's keys refused half-way, the old
+    ones would be the only way back in."""
+    return isinstance(resource, Retired) and (
+        resource.path.startswith(("/etc/sudoers.d/", "/etc/ssh/"))
+        or resource.path.endswith("/authorized_keys")
+    )
+
+
+def announce(board: Board, declared: Sequence[Resource]) -> None:
+    """Remember what is about to be made, so that it is known for ours when this run fails
+    half-way and the next one declares something else."""
+    owned = read_manifest(board)
+    keys = [key for key in (resource.key for resource in declared) if key not in owned.keys]
+    files = _hashes(declared)
+    _write_news(board, owned, Manifest((*owned.keys, *keys), {**files, **owned.files}))
+
+
 def write_manifest(board: Board, declared: Sequence[Resource], *, keep: bool) -> None:
-    """Remember what is declared now, if that is news; with ``keep`` also what was ours before,
+    """Remember what was made, if that is news; with ``keep`` also what was ours before,
     because this run was not asked to take it back."""
     owned = read_manifest(board)
     keys = [resource.key for resource in declared]
-    files = {r.path: _hash(r.content) for r in declared if isinstance(r, File)}
+    files = _hashes(declared)
     if keep:
         keys += [key for key in owned.keys if key not in set(keys)]
         files = {**owned.files, **files}
-    new = Manifest(tuple(keys), files)
-    if new != owned:
-        text = json.dumps({"keys": keys, "files": files}, indent=1) + "\n"
-        write_atomically(board.path(MANIFEST), text, mode=0o600, uid=0, gid=0)
+    _write_news(board, owned, Manifest(tuple(keys), files))
 
 
 def read_manifest(board: Board) -> Manifest:
@@ -104,6 +122,16 @@ def read_manifest(board: Board) -> Manifest:
         return Manifest(tuple(map(str, found.get("keys", ()))), dict(found.get("files", {})))
     except (AttributeError, TypeError, ValueError):
         return Manifest((), {})
+
+
+def _hashes(declared: Sequence[Resource]) -> dict[str, str]:
+    return {r.path: _hash(r.content) for r in declared if isinstance(r, File)}
+
+
+def _write_news(board: Board, old: Manifest, new: Manifest) -> None:
+    if new != old:
+        text = json.dumps({"keys": new.keys, "files": dict(new.files)}, indent=1) + "\n"
+        write_atomically(board.path(MANIFEST), text, mode=0o600, uid=0, gid=0)
 
 
 def _hash(content: str) -> str:

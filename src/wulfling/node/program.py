@@ -19,7 +19,7 @@ from wulfling.node.facts import as_json as hardware_json
 from wulfling.node.facts import measure
 from wulfling.node.install import install
 from wulfling.node.lock import BoardLock
-from wulfling.node.manifest import Retired, retired, write_manifest
+from wulfling.node.manifest import Retired, announce, lets_somebody_in, retired, write_manifest
 from wulfling.node.repair import JOURNAL, repair
 from wulfling.node.resources import from_json
 from wulfling.node.resources.database import Database
@@ -144,7 +144,9 @@ class Run:
         self.board = board
         self.controller = controller
         self.declared = tuple(wanted)
-        self.wanted = (*(retired(board, wanted) if retire else ()), *wanted)
+        gone = tuple(retired(board, wanted)) if retire else ()
+        last = tuple(filter(lets_somebody_in, gone))
+        self.wanted = (*(resource for resource in gone if resource not in last), *wanted, *last)
         self.retire = retire
         self.applying = board.applying
         self.changed: set[str] = set()  # keys that differ, whether or not they were changed yet
@@ -156,6 +158,8 @@ class Run:
     def go(self) -> None:
         """Take every resource in turn and tell how it stands."""
         self._expect()
+        if self.applying:
+            announce(self.board, self.declared)
         try:
             for resource in self.wanted:
                 started = time.monotonic()

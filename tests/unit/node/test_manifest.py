@@ -10,7 +10,13 @@ import pytest
 
 from wulfling.model.resource import Resource
 from wulfling.node.board import Board
-from wulfling.node.manifest import read_manifest, retired, write_manifest
+from wulfling.node.manifest import (
+    Retired,
+    lets_somebody_in,
+    read_manifest,
+    retired,
+    write_manifest,
+)
 from wulfling.node.resources.block import Block
 from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
@@ -32,7 +38,16 @@ def manifest(board: Board, root: Path) -> Path:
     for resource in (CONF, MOUNTS, LINK):
         resource.converge(board, None)
     write_manifest(board, DECLARED, keep=False)
+    for service in (FIRST, SECOND):
+        ours(root, service)
     return root / "var/lib/wulfling/manifest.json"
+
+
+def ours(root: Path, service: Service) -> None:
+    """It did not run before wulfling started it."""
+    place = root / "var/lib/wulfling/services" / service.unit
+    place.parent.mkdir(exist_ok=True)
+    place.touch()
 
 
 def keys(resources: Any) -> list[str]:
@@ -74,6 +89,29 @@ def test_services_first_and_the_last_declared_first(board: Board, manifest: Path
         "block:/etc/fstab",
         "retired:/etc/x.conf",
     ]
+
+
+def test_a_daemon_that_ran_before_we_came_is_not_stopped(
+    board: Board, root: Path, manifest: Path
+) -> None:
+    """Such as the SSH server: without it nobody would get into the board again."""
+    (root / "var/lib/wulfling/services/first.service").unlink()
+    assert keys(retired(board, ()))[0] == "service:second.service"
+    assert "service:first.service" not in keys(retired(board, ()))
+
+
+@pytest.mark.parametrize(
+    ("path", "last"),
+    [
+        ("/etc/sudoers.d/kim", True),
+        ("/var/local/kim/.ssh/authorized_keys", True),
+        ("/etc/ssh/authorized_keys.d/pi", True),
+        ("/etc/ssh/sshd_config.d/10-wulfling.conf", True),
+        ("/etc/systemd/system/munge.service.d/wulfling.conf", False),
+    ],
+)
+def test_what_lets_somebody_in_goes_last(path: str, last: bool) -> None:
+    assert lets_somebody_in(Retired(path=path, sha256="x")) is last
 
 
 def test_files_links_and_blocks_go_and_directories_stay(

@@ -157,7 +157,17 @@ def test_after_a_failure_the_rest_is_not_tried(run: Run, chrony: Answers, root: 
     assert "/etc/none is no directory" in one.steps["file:/etc/none/x"]["message"]
     assert one.code == 0
     assert (root / "var/lib/wulfling/journal").read_text() == ""
-    assert not (root / "var/lib/wulfling/manifest.json").exists()
+
+
+def test_what_a_failed_run_made_is_ours_as_well(run: Run, root: Path) -> None:
+    """The first try fails, the operator changes the file, the second try is another cluster."""
+    line = Block(path="/etc/fstab", text="filenode01:/home /home nfs4 defaults 0 0\n")
+    exports = File(path="/etc/exports", content="/home 10.0.0.1(rw)\n")
+    broken = File(path="/etc/none/x", content="")
+    assert statuses(run("apply", line, exports, broken)) == ["changed", "changed", "failed"]
+    run("apply")
+    assert (root / "etc/fstab").read_text() == ""
+    assert not (root / "etc/exports").exists()
 
 
 def test_a_plan_tells_every_failure(run: Run, chrony: Answers, root: Path) -> None:
@@ -303,6 +313,17 @@ def test_what_is_declared_no_more_is_taken_back(run: Run, chrony: Answers, root:
     assert not (root / "etc/chrony/wulfling.conf").exists()
     assert "wulfling" not in (root / "etc/hosts").read_text()
     assert "retired:/etc/chrony/wulfling.conf" not in run("plan", *DECLARED[1:2]).steps
+
+
+def test_an_old_key_goes_after_the_new_one_has_come(run: Run, root: Path) -> None:
+    (root / "etc/sudoers.d").mkdir()
+    old, new = (File(path=f"/etc/sudoers.d/{name}", content="") for name in ("kim", "lee"))
+    run("apply", old)
+    one = run("apply", File(path="/etc/none/x", content=""), new)
+    assert one.statuses["retired:/etc/sudoers.d/kim"] == "skipped"
+    assert (root / "etc/sudoers.d/kim").exists()
+    assert list(run("apply", new).steps) == [new.key, "retired:/etc/sudoers.d/kim"]
+    assert not (root / "etc/sudoers.d/kim").exists()
 
 
 def test_nothing_is_taken_back_while_not_everything_is_known(

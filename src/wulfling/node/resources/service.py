@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -13,6 +12,7 @@ from wulfling.node.board import STATE, Board
 from wulfling.node.resources.file import sync_directory, write_atomically
 
 STAMPS = f"{STATE}/started"
+OURS = f"{STATE}/services"  # a file for each unit that did not run before we started it
 PROPERTIES = "Id,Names,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload"
 # Such units have nothing to enable: others start them, or fstab does (systemctl(1), is-enabled).
 NOTHING_TO_ENABLE = ("alias", "generated", "indirect", "static", "transient")
@@ -90,6 +90,7 @@ class Service(Resource):
             board.run(["systemctl", verb, "--quiet", self.unit])
         if not self.running:
             self.forget_start(board)
+            board.path(f"{OURS}/{self.unit}").unlink(missing_ok=True)
         elif (observed.running, observed.configured) != (True, self.configured):
             self._start(board, state)
 
@@ -149,11 +150,9 @@ class Service(Resource):
         if code != 0:
             raise CommandFailed(("systemctl", verb, self.unit), code, said + self._journal(board))
         self._wait_until_ready(board)
-        folder = board.path(STAMPS)
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        write_atomically(
-            folder / self.unit, f"{self.configured}\n", mode=0o644, uid=os.geteuid(), gid=0
-        )
+        if not _is_running(state):
+            _keep(board, f"{OURS}/{self.unit}", "")
+        _keep(board, f"{STAMPS}/{self.unit}", f"{self.configured}\n")
 
     def _wait_until_ready(self, board: Board) -> None:
         deadline = time.monotonic() + self.ready_timeout
@@ -171,6 +170,18 @@ class Service(Resource):
             ["journalctl", "--no-pager", "-o", "cat", "-n", "15", "-u", self.unit], check=False
         )
         return f"\nlast lines of {self.unit}:\n{lines}"
+
+
+def is_ours(board: Board, unit: str) -> bool:
+    """Whether it was wulfling who brought this daemon to the board, and may take it away. The
+    SSH server by which we came, for example, was there before us."""
+    return board.path(f"{OURS}/{unit}").exists()
+
+
+def _keep(board: Board, path: str, text: str) -> None:
+    place = board.path(path)
+    place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    write_atomically(place, text, mode=0o644, uid=0, gid=0)
 
 
 def expect_units(board: Board) -> None:

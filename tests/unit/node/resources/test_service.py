@@ -14,7 +14,7 @@ import pytest
 from wulfling.errors import CommandFailed, WulflingError
 from wulfling.model.resource import NotYet
 from wulfling.node.board import Board
-from wulfling.node.resources.service import PROPERTIES, Service, parse_units
+from wulfling.node.resources.service import PROPERTIES, Service, is_ours, parse_units
 
 if TYPE_CHECKING:
     from tests.unit.node.conftest import Answers
@@ -304,6 +304,23 @@ def test_stopped_and_disabled(
     assert converged(board, gone) == gone
     assert verbs(ran) == ["stop", "disable"]
     assert not mark.exists()
+
+
+def test_what_did_not_run_before_is_ours_to_stop(
+    board: Board, root: Path, answers: Answers
+) -> None:
+    machine = Machine(answers)
+    converged(board, SLURMCTLD)
+    assert not is_ours(board, UNIT)  # it ran before we restarted it
+    machine.state |= {"active": "inactive", "sub": "dead"}
+    board.forget("units")
+    converged(board, SLURMCTLD)
+    assert is_ours(board, UNIT)
+    SLURMCTLD.forget_start(board)
+    converged(board, SLURMCTLD)
+    assert is_ours(board, UNIT)
+    converged(board, Service(unit=UNIT, enabled=False, running=False))
+    assert not is_ours(board, UNIT)
 
 
 def test_masked(board: Board, answers: Answers, ran: list[tuple[str, ...]]) -> None:
