@@ -55,6 +55,12 @@ class Bench:
         """Keep one ratio and say it."""
         ratio = value / against
         self.report[what] = {"seconds": value, peer: against, "ratio": ratio, "target": target}
+        verdict = "met" if ratio <= target else "MISSED"
+        sys.stdout.write(
+            f"{what}: {value:.2f} s / {peer} {against:.2f} s = {ratio:.3f}"
+            f" (target <= {target:g}): {verdict}\n"
+        )
+        sys.stdout.flush()
 
 
 def timed(argv: Sequence[str], codes: Sequence[int] = (0,)) -> float:
