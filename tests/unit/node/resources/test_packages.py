@@ -60,7 +60,7 @@ def argv(verb: str, *names: str) -> tuple[str, ...]:
 def lists(root: Path) -> Path:
     """The lists of packages, fetched a moment ago."""
     place = root / "var/lib/apt/lists"
-    (place / "deb.debian.org_debian_dists_bookworm_main_binary-amd64_Packages").write_text("")
+    (place / "mirror.example_debian_dists_bookworm_main_binary-amd64_Packages").write_text("")
     return place
 
 
@@ -153,7 +153,7 @@ def test_lists_are_fetched_when_there_are_none(
     "said",
     [
         "E: Unable to locate package chrony",
-        "E: Failed to fetch http://deb.debian.org/x.deb  404  Not Found [IP: 10.0.2.2 3142]",
+        "E: Failed to fetch http://mirror.example/x.deb  404  Not Found [IP: 10.0.2.2 3142]",
         "E: Package 'chrony' has no installation candidate",
     ],
 )
@@ -188,12 +188,12 @@ def test_a_dead_repository_of_somebody_else_does_no_harm(
 def test_a_failure_says_all_that_apt_said(
     board: Board, root: Path, status: Path, answers: Answers, ran: list[tuple[str, ...]]
 ) -> None:
-    answers[argv("update")] = (100, "E: Could not resolve 'deb.debian.org'")
+    answers[argv("update")] = (100, "E: Could not resolve 'mirror.example'")
     answers[argv("install", "chrony")] = (100, "E: Unable to locate package chrony")
     with pytest.raises(CommandFailed) as failure:
         WANTED.converge(board, WANTED.observe(board))
     assert "Unable to locate package chrony" in str(failure.value)
-    assert "Could not resolve 'deb.debian.org'" in str(failure.value)
+    assert "Could not resolve 'mirror.example'" in str(failure.value)
     assert "mirror" in failure.value.hint
     assert len(ran) == 2
     assert not (root / "usr/sbin/policy-rc.d").exists()
