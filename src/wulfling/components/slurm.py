@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wulfling.components.slurm_conf import TASK_PROLOG, cgroup_conf, slurm_conf
+from wulfling.components.slurm_conf import HEALTH_CHECK, TASK_PROLOG, cgroup_conf, slurm_conf
 from wulfling.model.cluster import Cluster, Node, Role
 from wulfling.model.resource import Resource, digest
 from wulfling.node.resources.directory import Directory
@@ -45,6 +45,24 @@ OOMScoreAdjust=-900
 # /etc/environment (sudo -i does not); what MPI has to know of this board comes from here.
 TASK_PROLOG_TEXT = """#!/bin/sh
 sed -n 's/^\\(UCX_[A-Z]*\\)="\\(.*\\)"$/export \\1=\\2/p' /etc/environment
+"""
+
+# Slurm learns of an end that its controller had not saved when the power went only at the
+# node's next but one registration, minutes later, and of the end of an srun never.
+# A job cannot have begun before this board did, nor in the future (a board without a battery
+# wakes in the past), unless a clock was set meanwhile; so it also has no process here.
+HEALTH_CHECK_TEXT = """#!/bin/sh
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
+booted=$(sed -n 's/^btime //p' /proc/stat)
+soon=$(($(date +%s) + 60))
+SLURM_TIME_FORMAT=%s timeout 30 squeue --noheader --nodelist="$(hostname)" \\
+    --states=running,suspended --format='%A %S' |
+while read -r job began; do
+    if [ "$began" -lt "$booted" ] || [ "$began" -gt "$soon" ]; then
+        pgrep -f "^slurmstepd: \\[$job\\." > /dev/null ||
+            scontrol requeue "$job" || scancel "$job"
+    fi
+done
 """
 
 
@@ -131,6 +149,12 @@ def _compute(cluster: Cluster, node: Node) -> Iterator[Resource]:
         content=TASK_PROLOG_TEXT,
         mode=0o755,
         why="slurm.conf(5), TaskProlog: what it prints joins the environment of each task",
+    )
+    yield File(
+        path=HEALTH_CHECK,
+        content=HEALTH_CHECK_TEXT,
+        mode=0o755,
+        why="slurm.conf(5), HealthCheckProgram: gives up jobs that a power cut has ended here",
     )
     local = node.name == cluster.head
     options = f"-N {node.name}" if local else f"-N {node.name} --conf-server {cluster.head}:6817"

@@ -14,6 +14,7 @@ RESERVED = {Role.COMPUTE: 64, Role.HEAD: 192, Role.STORAGE: 64}
 SMALLEST_MEMORY = 64
 
 TASK_PROLOG = "/etc/slurm/task-prolog"
+HEALTH_CHECK = "/etc/slurm/health-check"
 
 
 def slurm_conf(cluster: Cluster) -> str:
@@ -68,6 +69,9 @@ def _settings(cluster: Cluster) -> dict[str, str]:
         "TaskPlugin": "task/cgroup",
         "TaskProlog": TASK_PROLOG,
         "ReturnToService": "2",  # a board that comes back from a power cut is used again
+        "HealthCheckProgram": HEALTH_CHECK,
+        "HealthCheckInterval": "60",
+        "HealthCheckNodeState": "ANY",
         "SlurmctldTimeout": "60",
         "SlurmdTimeout": "60",
         "SchedulerType": "sched/backfill",

@@ -7,7 +7,7 @@ import base64
 import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from wulfling.converge.awaits import Release, Waits
@@ -32,6 +32,9 @@ from wulfling.transport.program import program
 OPEN_AT_ONCE = 64
 """Connections that are being made at the same time."""
 
+WAVERING_MEMORY = 32
+"""MiB by which MemTotal may differ between two boots of the same board (16 were seen). It is
+less than what Slurm leaves to the system, so no node registers less than its RealMemory."""
 
 NOT_MADE_YET = Secrets(munge_key=b"the first apply makes it")
 """Stands for the secrets in a plan before the first apply, so that the plan is complete."""
@@ -210,7 +213,7 @@ class Conversation:
         hardware = {}
         remembered = _remembered(head.hello.get("known")) if head else {}
         for talk in self._talks.values():
-            board = talk.hardware or remembered.get(talk.node)
+            board = _settled(talk.hardware, remembered.get(talk.node))
             if board is not None:
                 hardware[talk.node] = board
         return Known(hardware, self._secrets(head) if head and not head.ended else None)
@@ -359,6 +362,15 @@ def _hardware(facts: Any) -> Hardware | None:
         return Hardware(**values)
     except (AttributeError, TypeError):
         return None
+
+
+def _settled(measured: Hardware | None, remembered: Hardware | None) -> Hardware | None:
+    """What was measured now, or remembered; a reboot alone is no reason to change slurm.conf."""
+    if measured is None or remembered is None:
+        return measured or remembered
+    if abs(measured.memory_mb - remembered.memory_mb) > WAVERING_MEMORY:
+        return measured
+    return replace(measured, memory_mb=remembered.memory_mb)
 
 
 def _remembered(known: object) -> dict[str, Hardware]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 OWNED_KEYS = frozenset(
     """
     AccountingStorageEnforce AccountingStorageHost AccountingStorageType AuthInfo AuthType
-    ClusterName JobAcctGatherFrequency JobAcctGatherType JobCompLoc JobCompType
-    MailProg
-    MpiDefault ProctrackType PropagateResourceLimitsExcept ReturnToService SchedulerType
-    SelectType SelectTypeParameters SlurmUser SlurmctldHost SlurmctldLogFile
-    SlurmctldParameters SlurmctldPidFile SlurmctldTimeout SlurmdLogFile SlurmdParameters
-    SlurmdPidFile SlurmdSpoolDir SlurmdTimeout StateSaveLocation TaskPlugin TaskProlog
+    ClusterName HealthCheckInterval HealthCheckNodeState HealthCheckProgram
+    JobAcctGatherFrequency JobAcctGatherType JobCompLoc JobCompType MailProg MpiDefault
+    ProctrackType PropagateResourceLimitsExcept ReturnToService SchedulerType SelectType
+    SelectTypeParameters SlurmUser SlurmctldHost SlurmctldLogFile SlurmctldParameters
+    SlurmctldPidFile SlurmctldTimeout SlurmdLogFile SlurmdParameters SlurmdPidFile
+    SlurmdSpoolDir SlurmdTimeout StateSaveLocation TaskPlugin TaskProlog
 
     DownNodes FrontendName Include NodeName NodeSet Nodes PartitionName SwitchName
 

@@ -169,6 +169,13 @@ def test_what_is_measured_beats_what_is_remembered() -> None:
     assert planned(nodes, {}).hardware["two"].memory_mb == BOARD.memory_mb
 
 
+@pytest.mark.parametrize(("remembered", "taken"), [(3792 + 16, 3792 + 16), (3792 + 64, 3792)])
+def test_a_few_mib_more_or_less_after_a_reboot_are_no_change(remembered: int, taken: int) -> None:
+    known = {"two": asdict(BOARD) | {"memory_mb": remembered}}
+    nodes: Nodes = {"head": answers(known=known), "two": answers()}
+    assert planned(nodes, {}).hardware["two"].memory_mb == taken
+
+
 def _secrets_seen(run: Callable[..., Outcome], nodes: Nodes) -> bytes | None:
     seen: list[Known] = []
 
