@@ -140,6 +140,15 @@ def test_both_languages_have_the_same_shape(name: str) -> None:
     assert shapes[0] == shapes[1]
 
 
+def test_both_tutorials_type_and_show_the_same() -> None:
+    """The lab runs the English one."""
+    english, korean = (
+        [(language, body) for _, _, language, body in FENCE.findall(page.read_text("utf-8"))]
+        for page in (ROOT / "docs/tutorial.md", ROOT / "docs/tutorial.ko.md")
+    )
+    assert english == [(language, body.replace(" --lang ko", "")) for language, body in korean]
+
+
 @page_by_page
 def test_links_lead_somewhere(page: Path) -> None:
     lost = [
