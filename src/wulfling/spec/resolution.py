@@ -21,7 +21,7 @@ from wulfling.model.cluster import (
     Share,
     Slurm,
 )
-from wulfling.spec import notation
+from wulfling.spec import notation, releases
 from wulfling.spec.members import Member, members, network_of
 from wulfling.spec.schema import LimitSpec, PartitionSpec, PersonSpec, Spec
 
@@ -43,13 +43,14 @@ def resolve(
     ``hardware`` is what was measured, by name; a node without an entry was never reached.
     ``admin_keys`` are the tool's own for virtual boards, which join those of the file, or the
     operator's for real boards, which count when the file has none. Raises ``WulflingError``
-    when a real board is not what the file says it is.
+    when a real board is not what the file says it is, or when the boards bring releases of
+    Slurm that refuse each other.
     """
     nodes = members(spec)
     network = network_of(spec, nodes)
     assert network is not None  # a valid file has a node
     virtual = spec.boards == "virtual"
-    return Cluster(
+    cluster = Cluster(
         name=spec.cluster,
         network=network,
         domain=spec.domain,
@@ -64,6 +65,8 @@ def resolve(
         login=spec.admin.name if virtual else spec.login,
         secrets=secrets,
     )
+    releases.check(cluster)
+    return cluster
 
 
 def shares(spec: Spec, nodes: tuple[Member, ...]) -> Mapping[str, str]:
