@@ -75,9 +75,15 @@ class Cluster:
 
 
 def cluster_file(folder: Path, name: str) -> Path:
-    """The example's cluster under another name, so that tests never meet a user's lab."""
+    """The example's cluster under another name, so that tests never meet a user's lab.
+
+    WULFLING_RELEASE=trixie makes its boards of another Debian release.
+    """
     file = folder / "cluster.yaml"
     text = EXAMPLE.read_text(encoding="utf-8")
     assert "cluster: raspi-hpc\n" in text
-    file.write_text(text.replace("cluster: raspi-hpc\n", f"cluster: {name}\n"), encoding="utf-8")
+    text = text.replace("cluster: raspi-hpc\n", f"cluster: {name}\n")
+    if release := os.environ.get("WULFLING_RELEASE"):
+        text = text.replace("{address:", f"{{release: {release}, address:")
+    file.write_text(text, encoding="utf-8")
     return file

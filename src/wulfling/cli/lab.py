@@ -143,6 +143,8 @@ def _virtual(prepared: Setting) -> Cluster:
 def _asked_for(prepared: Setting, cluster: Cluster) -> LabSpec:
     from wulfling.spec.members import members
 
-    memory = {member.name: member.board_memory_mb for member in members(prepared.spec)}
-    boards = tuple(BoardSpec(n.name, n.address, memory[n.name]) for n in cluster.nodes)
+    boards = tuple(
+        BoardSpec(member.name, member.address, member.board_memory_mb, member.release)
+        for member in members(prepared.spec)
+    )
     return LabSpec(cluster.name, cluster.network, boards, cluster.admin, prepared.admin_keys)

@@ -32,7 +32,7 @@ def up(spec: LabSpec, say: Say) -> None:
     files = lab_files(spec.name)
     needs.check(needs.this_machine())
     with record.held(files.lock, f"lab {spec.name}"), packages.used() as proxy:
-        _check_same_network(files, spec)
+        _check_same_lab(files, spec)
         private_folder(files.folder)
         earlier = record.find(files)
         options = earlier.apt_options if earlier else image.apt_options()
@@ -41,13 +41,23 @@ def up(spec: LabSpec, say: Say) -> None:
         _power_on(files, kept, spec.boards, proxy, say)
 
 
-def _check_same_network(files: LabFiles, spec: LabSpec) -> None:
+def _check_same_lab(files: LabFiles, spec: LabSpec) -> None:
     earlier = record.find(files)
-    if earlier is not None and earlier.spec.network != spec.network:
+    if earlier is None:
+        return
+    suites = {board.name: board.suite for board in earlier.spec.boards}
+    for board in spec.boards:
+        if suites.get(board.name, board.suite) != board.suite:
+            raise WulflingError(
+                f"the board was made from {suites[board.name]}, and now it is to be {board.suite}",
+                hint="wulfling lab destroy, then wulfling lab up",
+                where=board.name,
+            )
+    if earlier.spec.network != spec.network:
         raise WulflingError(
             f"lab {spec.name} was made with the network {earlier.spec.network}, "
             f"and now it is {spec.network}",
-            hint=f"wulfling lab destroy {spec.name}",
+            hint="wulfling lab destroy, then wulfling lab up",
         )
 
 
@@ -79,14 +89,13 @@ def _lay_images(files: LabFiles, boards: Sequence[BoardSpec], proxy: str, say: S
 
     Never to one that runs: its disk may be a moment old, and it would go on without a name.
     """
-    own = [files.board(board.name) for board in boards]
-    for board in own:
-        private_folder(board.folder)
-    fresh = [board for board in own if boards_module.needs_image(board)]
-    if fresh:
-        base = image.ensure(proxy, say)
-        for board in fresh:
-            boards_module.lay(board, base)
+    for board in boards:
+        private_folder(files.board(board.name).folder)
+    fresh = [board for board in boards if boards_module.needs_image(files.board(board.name))]
+    suites = sorted({board.suite for board in fresh})
+    bases = {suite: image.ensure(proxy, say, suite) for suite in suites}
+    for board in fresh:
+        boards_module.lay(files.board(board.name), bases[board.suite])
 
 
 def start(name: str, boards: Sequence[str], say: Say) -> None:

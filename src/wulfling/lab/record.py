@@ -15,17 +15,20 @@ from time import monotonic, sleep
 
 from wulfling.errors import Locked, WulflingError
 from wulfling.lab.places import LabFiles, existing_labs, write_beside
+from wulfling.lab.recipe import SUITE
 
 LOCK_PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
 class BoardSpec:
-    """One virtual board: its host name, its address in the lab, and how much memory it has."""
+    """One virtual board: its host name, its address in the lab, how much memory it has, and
+    the Debian release that it starts from."""
 
     name: str
     address: IPv4Address
     memory_mb: int
+    suite: str = SUITE
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ def find(files: LabFiles) -> Record | None:
     except (ValueError, KeyError, TypeError) as error:
         raise WulflingError(
             f"{files.record} cannot be read: {error}",
-            hint=f"wulfling lab destroy {files.name}",
+            hint="wulfling lab destroy, then wulfling lab up",
         ) from None
 
 
@@ -163,7 +166,12 @@ def _render(record: Record) -> str:
             "admin": spec.admin,
             "admin_keys": list(spec.admin_keys),
             "boards": [
-                {"name": b.name, "address": str(b.address), "memory_mb": b.memory_mb}
+                {
+                    "name": b.name,
+                    "address": str(b.address),
+                    "memory_mb": b.memory_mb,
+                    "suite": b.suite,
+                }
                 for b in spec.boards
             ],
         },
@@ -174,7 +182,12 @@ def _render(record: Record) -> str:
 def _parse(text: str) -> Record:
     data = json.loads(text)
     boards = tuple(
-        BoardSpec(str(b["name"]), IPv4Address(b["address"]), int(b["memory_mb"]))
+        BoardSpec(
+            str(b["name"]),
+            IPv4Address(b["address"]),
+            int(b["memory_mb"]),
+            str(b.get("suite", SUITE)),
+        )
         for b in data["boards"]
     )
     spec = LabSpec(

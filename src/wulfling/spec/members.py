@@ -13,6 +13,7 @@ from wulfling.spec.schema import Spec
 # What a virtual board gets, in MiB (reference: virtual boards were measured with these). A
 # board with several roles gets the largest.
 BOARD_MEMORY = {Role.HEAD: 512, Role.COMPUTE: 256, Role.LOGIN: 256, Role.STORAGE: 192}
+DEFAULT_RELEASE = "bookworm"
 
 _ALONE = frozenset((Role.HEAD, Role.COMPUTE))
 _COMPUTE = frozenset((Role.COMPUTE,))
@@ -28,6 +29,7 @@ class Member:
     roles: frozenset[Role]
     cpus: int | None
     memory_mb: int | None
+    release: str = DEFAULT_RELEASE  # of a virtual board
 
     @property
     def board_memory_mb(self) -> int:
@@ -73,4 +75,5 @@ def _members(spec: Spec, has_head: bool) -> Iterator[Member]:
                 roles=roles,
                 cpus=node.cpus,
                 memory_mb=node.memory,
+                release=node.release or DEFAULT_RELEASE,
             )

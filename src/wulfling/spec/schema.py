@@ -180,6 +180,7 @@ ClusterName = Annotated[
     str, Written(notation.cluster_name, _json("string", pattern="^[a-z][a-z0-9-]{0,31}$"))
 ]
 Boards = Annotated[Literal["real", "virtual"], _one_of("kind of boards", "real", "virtual")]
+Release = Annotated[Literal["bookworm", "trixie"], _one_of("release", "bookworm", "trixie")]
 Address = Annotated[
     IPv4Address, Written(notation.address, _json("string", format="ipv4"), "an address")
 ]
@@ -258,6 +259,12 @@ class NodeSpec(Part):
         " login 256M, storage 192M). Real boards: memory for jobs (default: as measured, less"
         " what the board itself needs).",
         examples=["512M"],
+    )
+    release: Release | None = Field(
+        None,
+        description="Virtual boards: the Debian release of a new board, bookworm (12) or trixie"
+        " (13). Default: bookworm. A real board has what it has.",
+        examples=["trixie"],
     )
 
 
