@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from tests.unit.measured import PI
 
 from wulfling import spec
 from wulfling.cli import proof, river
@@ -76,23 +77,7 @@ def file(home: Path) -> Path:
 @pytest.fixture
 def board() -> Hardware:
     """What both boards are."""
-    return Hardware(
-        arch="arm64",
-        cores=4,
-        threads_per_core=1,
-        memory_mb=3792,
-        swap_mb=0,
-        os_id="debian",
-        os_version="12",
-        os_codename="bookworm",
-        kernel="6.1.0",
-        python="3.11.2",
-        model="",
-        cgroup_controllers=("cpuset", "cpu", "memory"),
-        cmdline_file="",
-        machine_id="0" * 32,
-        host_keys=("ssh-ed25519 AAAA",),
-    )
+    return PI
 
 
 @pytest.fixture

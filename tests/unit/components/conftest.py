@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
+from tests.unit.measured import PI
 
 from wulfling.model.cluster import (
     Cluster,
@@ -22,23 +24,7 @@ from wulfling.model.cluster import (
 @pytest.fixture
 def board() -> Hardware:
     """A Raspberry Pi 4 with 4 GB."""
-    return Hardware(
-        arch="arm64",
-        cores=4,
-        threads_per_core=1,
-        memory_mb=3792,
-        swap_mb=0,
-        os_id="debian",
-        os_version="12",
-        os_codename="bookworm",
-        kernel="6.1.0",
-        python="3.11.2",
-        model="Raspberry Pi 4 Model B Rev 1.4",
-        cgroup_controllers=("cpuset", "cpu", "memory"),
-        cmdline_file="/boot/firmware/cmdline.txt",
-        machine_id="0" * 32,
-        host_keys=("ssh-ed25519 AAAA",),
-    )
+    return replace(PI, cmdline_file="/boot/firmware/cmdline.txt")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.measured import PI
 
 from wulfling.components import compile_cluster
 from wulfling.components.slurm_conf import memory_for_jobs
@@ -294,23 +295,7 @@ def test_memory_for_jobs_is_some_and_never_more_than_there_is(
 # -- the three shapes of the guides
 
 
-BOARD = Hardware(
-    arch="arm64",
-    cores=4,
-    threads_per_core=1,
-    memory_mb=3792,
-    swap_mb=100,
-    os_id="debian",
-    os_version="12",
-    os_codename="bookworm",
-    kernel="6.1.0",
-    python="3.11.2",
-    model="Raspberry Pi 4 Model B Rev 1.4",
-    cgroup_controllers=("cpuset", "cpu", "memory"),
-    cmdline_file="/boot/firmware/cmdline.txt",
-    machine_id="0" * 32,
-    host_keys=("ssh-ed25519 AAAA",),
-)
+BOARD = replace(PI, swap_mb=100, cmdline_file="/boot/firmware/cmdline.txt")
 H, C, S, L = Role.HEAD, Role.COMPUTE, Role.STORAGE, Role.LOGIN
 
 

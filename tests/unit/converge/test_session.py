@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
+from tests.unit.measured import PI
 
 from wulfling.converge.apply import apply
 from wulfling.converge.events import Begin, Connected, Done, Event, Hello, Lost, StepDone, Waiting
@@ -13,7 +14,6 @@ from wulfling.converge.observe import plan
 from wulfling.converge.outcome import Outcome
 from wulfling.converge.session import NOT_MADE_YET, Conversation, Errand, Known, Patience
 from wulfling.errors import IdentityMismatch, Locked, NodeFailed, Unreachable, WulflingError
-from wulfling.model.cluster import Hardware
 from wulfling.model.plan import Status
 from wulfling.model.resource import Resource
 from wulfling.node.resources.directory import Directory
@@ -21,23 +21,7 @@ from wulfling.node.resources.file import File
 from wulfling.transport.fake import Answers, Fake, Unexpected
 from wulfling.transport.link import Address, Link
 
-BOARD = Hardware(
-    arch="arm64",
-    cores=4,
-    threads_per_core=1,
-    memory_mb=3792,
-    swap_mb=0,
-    os_id="debian",
-    os_version="12",
-    os_codename="bookworm",
-    kernel="6.1.0",
-    python="3.11.2",
-    model="Raspberry Pi 4 Model B Rev 1.4",
-    cgroup_controllers=("cpu", "memory"),
-    cmdline_file="",
-    machine_id="0" * 32,
-    host_keys=("ssh-ed25519 AAAA",),
-)
+BOARD = PI
 X, Y = File(path="/x", content="x"), File(path="/y", content="y")
 OK, CHANGE, FAILED = Status.OK, Status.CHANGE, Status.FAILED
 

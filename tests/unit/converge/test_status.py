@@ -10,31 +10,16 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.measured import PI
 
 from wulfling.converge.status import QUESTION, SLURM_QUESTION, NodeStatus, status
 from wulfling.errors import CommandFailed, IdentityMismatch, Unreachable, WulflingError
-from wulfling.model.cluster import Cluster, Hardware, Node, Partition, Role, Slurm
+from wulfling.model.cluster import Cluster, Node, Partition, Role, Slurm
 from wulfling.proc import Finished
 from wulfling.transport.fake import Answers, Fake
 from wulfling.transport.link import Address, Refused
 
-BOARD = Hardware(
-    arch="arm64",
-    cores=4,
-    threads_per_core=1,
-    memory_mb=3792,
-    swap_mb=0,
-    os_id="debian",
-    os_version="12",
-    os_codename="bookworm",
-    kernel="6.1.0",
-    python="3.11.2",
-    model="",
-    cgroup_controllers=("cpu", "memory"),
-    cmdline_file="",
-    machine_id="0" * 32,
-    host_keys=(),
-)
+BOARD = PI
 CLUSTER = Cluster(
     name="c",
     network=IPv4Network("10.0.0.0/24"),

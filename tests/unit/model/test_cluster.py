@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
+from tests.unit.measured import PI
 
-from wulfling.model.cluster import Cluster, Hardware, Node, Role, Secrets
+from wulfling.model.cluster import Cluster, Node, Role, Secrets
 
 NODES = (
     Node("two", IPv4Address("10.0.0.2"), frozenset({Role.COMPUTE}), None),
@@ -44,21 +46,5 @@ def test_a_secret_is_not_in_what_a_traceback_would_show() -> None:
 
 
 def test_logical_cpus() -> None:
-    board = Hardware(
-        arch="amd64",
-        cores=2,
-        threads_per_core=2,
-        memory_mb=1,
-        swap_mb=0,
-        os_id="",
-        os_version="",
-        os_codename="",
-        kernel="",
-        python="",
-        model="",
-        cgroup_controllers=(),
-        cmdline_file="",
-        machine_id="",
-        host_keys=(),
-    )
+    board = replace(PI, cores=2, threads_per_core=2)
     assert board.cpus == 4

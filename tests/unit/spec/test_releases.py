@@ -6,28 +6,11 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
+from tests.unit.measured import PI
 
 from wulfling.errors import NodeFailed
-from wulfling.model.cluster import Cluster, Hardware, Node, Role, Slurm
+from wulfling.model.cluster import Cluster, Node, Role, Slurm
 from wulfling.spec import releases
-
-BOARD = Hardware(
-    arch="arm64",
-    cores=4,
-    threads_per_core=1,
-    memory_mb=1849,
-    swap_mb=0,
-    os_id="debian",
-    os_version="12",
-    os_codename="",
-    kernel="6.12.47",
-    python="3.11.2",
-    model="Raspberry Pi 4 Model B",
-    cgroup_controllers=("cpu", "memory"),
-    cmdline_file="",
-    machine_id="1",
-    host_keys=(),
-)
 
 
 def cluster(*systems: str, head: str = "n1") -> Cluster:
@@ -36,7 +19,7 @@ def cluster(*systems: str, head: str = "n1") -> Cluster:
     for number, system in enumerate(systems, start=1):
         name = f"n{number}"
         os_id, _, version = system.partition(" ")
-        hardware = replace(BOARD, os_id=os_id, os_version=version) if system else None
+        hardware = replace(PI, os_id=os_id, os_version=version) if system else None
         roles = {Role.COMPUTE} | ({Role.HEAD} if name == head else set())
         nodes.append(Node(name, IPv4Address(f"10.0.0.{number}"), frozenset(roles), hardware))
     return Cluster(

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
+from tests.unit.measured import PI
 
 from wulfling import spec
 from wulfling.errors import WulflingError
@@ -17,23 +18,7 @@ from wulfling.spec.schema import Spec
 
 ROOT = Path(__file__).parents[3]
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f kim"
-BOARD = Hardware(
-    arch="arm64",
-    cores=4,
-    threads_per_core=1,
-    memory_mb=1849,
-    swap_mb=0,
-    os_id="debian",
-    os_version="12",
-    os_codename="bookworm",
-    kernel="6.12.47",
-    python="3.11.2",
-    model="Raspberry Pi 4 Model B",
-    cgroup_controllers=("cpu", "memory"),
-    cmdline_file="",
-    machine_id="1",
-    host_keys=(),
-)
+BOARD = replace(PI, memory_mb=1849)
 
 
 def read(text: str, *, top: str = "wulfling: 1\ncluster: c\n") -> Spec:
