@@ -21,7 +21,7 @@ def export() -> None:
 @click.option("--slots", type=click.IntRange(min=1), help="Ranks for each node, as host:slots.")
 @click.pass_obj
 def machinefile(file: Path, everyone: bool, slots: int | None) -> None:
-    """For `mpiexec -f`: a node on each line (1-21)."""
+    """For `mpiexec -f`: a node on each line."""
     cluster = setting(file).resolve()
     suffix = f":{slots}" if slots else ""
     for node in cluster.nodes if everyone else cluster.having(Role.COMPUTE):
@@ -31,7 +31,7 @@ def machinefile(file: Path, everyone: bool, slots: int | None) -> None:
 @export.command()
 @click.pass_obj
 def hosts(file: Path) -> None:
-    """Lines for your own PC's /etc/hosts (2-11)."""
+    """Lines for your own PC's /etc/hosts."""
     cluster = setting(file).resolve()
     for node in cluster.nodes:
         click.echo(f"{node.address} {node.name} {node.name}.{cluster.domain}")
