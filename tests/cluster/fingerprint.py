@@ -4,7 +4,8 @@ from __future__ import annotations
 
 # Managed files with their hashes, packages, units, users and groups, and what our runs may
 # have left. Host keys and machine-ids are born with the board, the munge key with the cluster;
-# what a kernel leaves of the memory differs by some MiB from boot to boot.
+# what a kernel leaves of the memory differs by some MiB from boot to boot. The fifth field of
+# passwd(5) is a comment, which a package's adduser writes after the account, and only once.
 SCRIPT = r"""
 python3 - <<'EOF'
 import hashlib, json, os, re, stat
@@ -24,7 +25,7 @@ for key in json.load(open("/var/lib/wulfling/manifest.json"))["keys"]:
 EOF
 dpkg-query -W -f '${Package} ${Version} ${Status}\n'
 systemctl list-unit-files --no-legend --no-pager | awk '{print $1, $2}' | sort
-sort /etc/passwd /etc/group
+awk -F: -v OFS=: 'NF > 4 {$5 = ""} 1' /etc/passwd /etc/group | sort
 for unit in chrony mariadb munge nfs-server slurmctld slurmd slurmdbd home.automount; do
     echo $unit $(systemctl is-active $unit)
 done

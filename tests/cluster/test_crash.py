@@ -29,11 +29,16 @@ def state(cluster: Cluster) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def fresh(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Cluster]:
+    """Boards for both tests. After a failure they are kept."""
     folder: Path = tmp_path_factory.mktemp("crash")
     cluster = Cluster(cluster_file(folder, "test-crash"))
+    failed_before = request.session.testsfailed
     yield cluster
-    cluster.wulfling("lab", "destroy")
+    if request.session.testsfailed == failed_before:
+        cluster.wulfling("lab", "destroy")
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +85,8 @@ def test_boards_lose_power_at_random_moments(
         time.sleep(moments.uniform(0.2, 2 * seconds / CUTS))
         board = moments.choice(NODES)
         fresh.wulfling("lab", "cut", board)
+        # Else the other boards would be done by the first cut, and the next ones find no work.
+        os.killpg(process.pid, signal.SIGINT)
         process.communicate()
         fresh.wulfling("lab", "up", board)
     fresh.wulfling("apply", "-y")
