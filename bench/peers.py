@@ -38,10 +38,14 @@ def shell_script(resources: Iterable[Resource], wheel: str) -> str:
             case Wheel():
                 lines.append(f"mkdir -p {resource.into}")
                 lines.append(f"python3 -m zipfile -e {wheel} {resource.into}")
+            case Group() | User():  # a virtual board has its administrator already
+                table = "group" if isinstance(resource, Group) else "passwd"
+                known = f"getent {table} {resource.name} > /dev/null"
+                lines += [f"{known} || {command}" for command in resource.commands()]
             case Packages():
                 lines += ["apt-get -q update", f"apt-get -qy install {_apt(resource)}"]
             case Service():
-                lines += ["systemctl daemon-reload", *resource.commands()]
+                lines += resource.commands()
                 lines += [f"until {_words(resource.ready)}; do sleep 0.25; done"]
             case _:
                 lines += resource.commands()

@@ -74,10 +74,9 @@ class File(Resource):
     def commands(self) -> tuple[str, ...]:
         mode = f"{self.mode:04o}"
         text = "..." if self.secret else self.content.rstrip("\n")
-        return (
-            f"sudo install -m {mode} -o {self.owner} -g {self.group} /dev/null {self.path}",
-            f"sudo tee {self.path} > /dev/null <<'EOF'\n{text}\nEOF",
-        )
+        make = f"sudo install -m {mode} -o {self.owner} -g {self.group} /dev/null {self.path}"
+        fill = f"sudo tee {self.path} > /dev/null <<'EOF'\n{text}\nEOF"
+        return (make, fill) if text else (make,)
 
     def undo(self) -> tuple[str, ...]:
         return (f"sudo rm {self.path}",)

@@ -57,7 +57,7 @@ class Service(Resource):
             board.forget("units")
             state = self._state(board)
         if state.get("LoadState") == "not-found" and self.running:
-            if self.unit.endswith(".automount"):
+            if self._is_generated():
                 return Service(unit=self.unit, enabled=False, running=False)
             raise NotYet("packages:apt")
         enabled = state.get("UnitFileState") == "enabled"
@@ -104,10 +104,13 @@ class Service(Resource):
     def commands(self) -> tuple[str, ...]:
         if not self.running:
             return (f"sudo systemctl disable --now {self.unit}",)
-        return (f"sudo systemctl enable {self.unit}", f"sudo systemctl restart {self.unit}")
+        read = ("sudo systemctl daemon-reload",) if self._has_own_definition() else ()
+        enable = () if self._is_generated() else (f"sudo systemctl enable {self.unit}",)
+        return (*read, *enable, f"sudo systemctl restart {self.unit}")
 
     def undo(self) -> tuple[str, ...]:
-        return (f"sudo systemctl disable --now {self.unit}",)
+        verb = "stop" if self._is_generated() else "disable --now"
+        return (f"sudo systemctl {verb} {self.unit}",)
 
     def difference(self, observed: Resource | None) -> tuple[str, ...]:
         lines = [line for line in super().difference(observed) if "configured:" not in line]
@@ -122,6 +125,10 @@ class Service(Resource):
     def verb(self) -> str:
         """What makes a running daemon read its configuration."""
         return "reload" if self.reload else "restart"
+
+    def _is_generated(self) -> bool:
+        """Whether fstab makes the unit at each boot; systemctl(1) refuses to enable such."""
+        return self.unit.endswith(".automount")
 
     def _has_own_definition(self) -> bool:
         """Whether we write a part of the unit. systemd does not look for drop-ins in folders
