@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from boards import Cluster
+from boards import ROOT, Cluster
 
 pytestmark = pytest.mark.lab
 
@@ -81,6 +81,15 @@ def test_2_50_a_user_over_grptres_waits_with_that_reason(cluster: Cluster) -> No
     finally:
         cluster.pi(f"scancel {first} {second}")
         cluster.wait_idle(60)
+
+
+def test_2_63_mpi4py_under_srun_is_one_world(cluster: Cluster) -> None:
+    hello = (ROOT / "examples" / "hello" / "hello.py").read_text(encoding="utf-8")
+    cluster.pi(f"cat > hello.py << 'EOF'\n{hello}EOF")
+    lines = cluster.pi("srun -N 2 -n 4 python3 hello.py").splitlines()
+    assert sorted(line.split()[3] for line in lines) == ["0", "1", "2", "3"]
+    assert {line.split()[5] for line in lines} == {"4"}
+    assert {line.split()[7] for line in lines} == {"rpnode01", "rpnode02"}
 
 
 def test_2_22_home_is_one_place_for_all_boards(cluster: Cluster) -> None:
