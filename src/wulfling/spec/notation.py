@@ -209,9 +209,9 @@ def share_path(text: str) -> str:
 def locale(text: str) -> str:
     """A locale of glibc in UTF-8, as /usr/share/i18n/SUPPORTED lists them."""
     if not _LOCALE.fullmatch(text):
-        better = f"{text.split('.')[0]}.UTF-8"
-        known = _LOCALE.fullmatch(better)
-        raise Refused(f"{show(text)} is no locale", f"write {better if known else 'ko_KR.UTF-8'}")
+        better = f"{text.partition('.')[0]}.UTF-8"
+        example = better if _LOCALE.fullmatch(better) else "one such as ko_KR.UTF-8"
+        raise Refused(f"{show(text)} is no locale", f"write {example}")
     return text
 
 
