@@ -22,7 +22,6 @@ MARK = "wulfling card write"
 
 _FIRSTBOOT = "init=/usr/lib/raspberrypi-sys-mods/firstboot"
 _SYSTEMD_RUN = re.compile(r"systemd\.run=(\S+)")
-_REGULATORY = re.compile(r" ?cfg80211\.ieee80211_regdom=\S*")
 _ANEW = "write the image to the card anew, and leave the customisation of other tools out"
 
 
@@ -93,12 +92,10 @@ def cmdline(mechanism: Mechanism, cluster: Cluster, text: str) -> str:
         raise WulflingError(
             f"{CMDLINE} is to be one line, and has {len(line.splitlines())}", hint=_ANEW
         )
-    if cluster.cards.country and mechanism is not Mechanism.CUSTOM_TOML:
-        line = _REGULATORY.sub("", line)
-    words = line.split()
-    return (
-        " ".join([line, *(flag for flag in _flags(mechanism, cluster) if flag not in words)]) + "\n"
-    )
+    if country := cluster.cards.country:  # another one would be the second of two
+        line = re.sub(rf" ?\bcfg80211\.ieee80211_regdom=(?!{country}\b)\S*", "", line)
+    missing = [flag for flag in _flags(mechanism, cluster) if flag not in line.split()]
+    return " ".join([line, *missing]) + "\n"
 
 
 def remaining(mechanism: Mechanism, cluster: Cluster, node: Node) -> tuple[str, ...]:

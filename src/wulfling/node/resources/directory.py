@@ -53,7 +53,9 @@ class Directory(Resource):
         place.chmod(self.mode)
 
     def commands(self) -> tuple[str, ...]:
-        return (f"sudo install -d -m {self.mode:04o} -o {self.owner} -g {self.group} {self.path}",)
+        # Five digits: with fewer, install(1) keeps the set-group-ID bit that Debian's /var/local
+        # hands down (GNU coreutils, "Directories and the Set-User-ID and Set-Group-ID Bits").
+        return (f"sudo install -d -m {self.mode:05o} -o {self.owner} -g {self.group} {self.path}",)
 
     def undo(self) -> tuple[str, ...]:
         return (f"sudo rmdir {self.path}",)

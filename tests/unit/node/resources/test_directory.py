@@ -54,5 +54,5 @@ def test_an_owner_that_is_not_there(board: Board) -> None:
 
 def test_commands() -> None:
     directory = Directory(path="/srv", owner="pi", group="pi", mode=0o700)
-    assert directory.commands() == ("sudo install -d -m 0700 -o pi -g pi /srv",)
+    assert directory.commands() == ("sudo install -d -m 00700 -o pi -g pi /srv",)
     assert directory.undo() == ("sudo rmdir /srv",)
