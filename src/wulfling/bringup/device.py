@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ def _refuse_used(path: Path, entry: Path, machine: Machine) -> None:
     mounted = _mounts(machine, {_word(part / "dev") for part in parts})
     if mounted:
         raise WulflingError(
-            f"{path} is mounted at {', '.join(mounted)}", hint=f"umount {' '.join(mounted)}"
+            f"{path} is mounted at {', '.join(mounted)}", hint=f"umount {shlex.join(mounted)}"
         )
     users = sorted(user.name for part in parts for user in part.glob("holders/*"))
     if users:

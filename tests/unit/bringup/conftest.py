@@ -79,29 +79,30 @@ def is_clean(image: Path, tmp_path: Path) -> bool:
 Make = Callable[..., Path]
 
 
+def make(folder: Path, files: Mapping[str, str], name: str) -> Path:
+    """An image in ``folder``: MBR, FAT with ``files``, and a second partition of random bytes."""
+    part, image = folder / "fat", folder / name
+    part.write_bytes(b"")
+    os.truncate(part, BOOT_SIZE)
+    mkfs = [program("mkfs.vfat"), "-F", "16", "-s", "1", "-i", "1234abcd", "-n", "BOOTFS", part]
+    subprocess.run(mkfs, capture_output=True, check=True)
+    for file, text in files.items():
+        mcopy = [program("mcopy"), "-i", part, "-", f"::{file}"]
+        subprocess.run(mcopy, input=text, text=True, check=True)
+    table = bytearray(512)
+    struct.pack_into("<B3xB3xII", table, 446, 0, 0x0C, BOOT_START >> 9, BOOT_SIZE >> 9)
+    root = (BOOT_START + BOOT_SIZE) >> 9
+    struct.pack_into("<B3xB3xII", table, 462, 0, 0x83, root, ROOT_SIZE >> 9)
+    table[510:] = b"\x55\xaa"
+    head = bytes(table) + bytes(BOOT_START - 512)
+    image.write_bytes(head + part.read_bytes() + os.urandom(ROOT_SIZE))
+    return image
+
+
 @pytest.fixture
 def make_image(tmp_path: Path) -> Make:
-    """Makes an image: MBR, FAT with files, and a second partition of random bytes."""
-
-    def make(files: Mapping[str, str], name: str = "raspios.img") -> Path:
-        part, image = tmp_path / "fat", tmp_path / name
-        part.write_bytes(b"")
-        os.truncate(part, BOOT_SIZE)
-        mkfs = [program("mkfs.vfat"), "-F", "16", "-i", "1234abcd", "-n", "BOOTFS", part]
-        subprocess.run(mkfs, capture_output=True, check=True)
-        for file, text in files.items():
-            mcopy = [program("mcopy"), "-i", part, "-", f"::{file}"]
-            subprocess.run(mcopy, input=text, text=True, check=True)
-        table = bytearray(512)
-        struct.pack_into("<B3xB3xII", table, 446, 0, 0x0C, BOOT_START >> 9, BOOT_SIZE >> 9)
-        root = (BOOT_START + BOOT_SIZE) >> 9
-        struct.pack_into("<B3xB3xII", table, 462, 0, 0x83, root, ROOT_SIZE >> 9)
-        table[510:] = b"\x55\xaa"
-        head = bytes(table) + bytes(BOOT_START - 512)
-        image.write_bytes(head + part.read_bytes() + os.urandom(ROOT_SIZE))
-        return image
-
-    return make
+    """Makes an image of these files, called raspios.img."""
+    return lambda files: make(tmp_path, files, "raspios.img")
 
 
 @pytest.fixture(autouse=True)
