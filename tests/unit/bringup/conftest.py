@@ -84,10 +84,21 @@ def make(folder: Path, files: Mapping[str, str], name: str) -> Path:
     part, image = folder / "fat", folder / name
     part.write_bytes(b"")
     os.truncate(part, BOOT_SIZE)
-    mkfs = [program("mkfs.vfat"), "-F", "16", "-s", "1", "-i", "1234abcd", "-n", "BOOTFS", part]
+    mkfs = [
+        program("mkfs.vfat"),
+        "-F",
+        "16",
+        "-s",
+        "1",
+        "-i",
+        "1234abcd",
+        "-n",
+        "BOOTFS",
+        str(part),
+    ]
     subprocess.run(mkfs, capture_output=True, check=True)
     for file, text in files.items():
-        mcopy = [program("mcopy"), "-i", part, "-", f"::{file}"]
+        mcopy = [program("mcopy"), "-i", str(part), "-", f"::{file}"]
         subprocess.run(mcopy, input=text, text=True, check=True)
     table = bytearray(512)
     struct.pack_into("<B3xB3xII", table, 446, 0, 0x0C, BOOT_START >> 9, BOOT_SIZE >> 9)

@@ -245,8 +245,8 @@ def after(sandbox: Path, script: Path) -> Path:
     if "ready" not in done.stdout:
         pytest.skip(f"no layers can be mounted here: {done.stderr.strip()}")
     assert done.returncode == 0, done.stderr
-    tar = ["tar", "-x", "-p", "--numeric-owner", "-f", sandbox / "after.tar"]
-    subprocess.run([*tar, "-C", sandbox / "after"], check=True)
+    tar = ["tar", "-x", "-p", "--numeric-owner", "-f", str(sandbox / "after.tar")]
+    subprocess.run([*tar, "-C", str(sandbox / "after")], check=True)
     return sandbox / "after"
 
 

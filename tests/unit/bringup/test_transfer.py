@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,14 +20,14 @@ def test_the_partition_table_is_written_last(tmp_path: Path) -> None:
     seen: list[bytes] = []
     done: list[int] = []
 
-    def pieces() -> object:
+    def pieces() -> Iterator[bytes]:
         for piece in PIECES:
             yield piece
             seen.append(place.read_bytes()[: len(PIECES[0])])
 
     place.touch()
     with transfer.card(place) as handle:
-        digest = transfer.write(pieces(), handle, place, done.append)  # type: ignore[arg-type]
+        digest = transfer.write(pieces(), handle, place, done.append)
     assert set(seen) == {bytes(len(PIECES[0]))}
     assert place.read_bytes() == b"".join(PIECES)
     assert digest == hashlib.sha256(b"".join(PIECES)).hexdigest()
