@@ -6,6 +6,7 @@ A partition is read and written by mtools, which needs neither root nor a loop d
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Protocol
 
@@ -13,8 +14,6 @@ from wulfling import proc
 from wulfling.errors import CommandFailed, WulflingError
 from wulfling.node.resources.file import sync_directory
 from wulfling.proc import Finished
-
-_INSTALL = "sudo apt-get install mtools"
 
 # Every file gets the oldest date that FAT knows: equal input makes equal bytes.
 _ENVIRONMENT = {
@@ -97,8 +96,6 @@ class FatPartition:
         try:
             listed = self._mtools("mdir", "-b", "::").stdout.splitlines()
         except CommandFailed as error:
-            if error.code == 127:
-                raise
             raise WulflingError(
                 f"the boot partition of {self._where} is no FAT file system:"
                 f" {error.output.splitlines()[-1] if error.output else 'mdir said nothing'}",
@@ -122,9 +119,11 @@ class FatPartition:
             )
 
     def _mtools(self, program: str, *words: str, stdin: str = "") -> Finished:
+        if shutil.which(program) is None:
+            raise WulflingError(f"{program} is not installed", hint="sudo apt-get install mtools")
         argv = [program, "-i", self._place, *words]
         environment = {**os.environ, **_ENVIRONMENT}
-        return proc.run(argv, stdin=stdin, timeout=120, env=environment, hint=_INSTALL)
+        return proc.run(argv, stdin=stdin, timeout=120, env=environment)
 
 
 def _private(name: str, flags: int) -> int:

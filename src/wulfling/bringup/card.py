@@ -96,16 +96,20 @@ class Written:
 @contextmanager
 def prepared(order: Order, machine: Machine, tell: OnProgress) -> Iterator[Ready]:
     """All that has to be known before the target changes. Raises ``WulflingError``."""
-    _refuse_order(order)
-    if order.target.is_dir():
-        with _refusing_unreadable(order.target):
+    with _told_in_words(order.target):
+        _refuse_order(order)
+        if order.image is None:
             way, files, key = _customised(order, MountedFolder(order.target))
+            card = None
+        else:
+            card = _card(order, machine)
+    if order.image is None:
         yield Ready(order, way, files, key, None, None)
         return
-    card = _card(order, machine)
-    assert order.image is not None
-    with tempfile.TemporaryFile(dir=pins.state_directory(order.cluster.name)) as file:
-        image = _read(sources.source(order.image), file, tell)
+    ours = pins.state_directory(order.cluster.name)
+    with tempfile.TemporaryFile(dir=ours) as file:
+        with _told_in_words(ours):
+            image = _read(sources.source(order.image), file, tell)
         _refuse_small(order.target, image.size, card)
         folder = FatPartition(f"/proc/{os.getpid()}/fd/{file.fileno()}", str(order.image))
         way, files, key = _customised(order, folder)
@@ -113,11 +117,15 @@ def prepared(order: Order, machine: Machine, tell: OnProgress) -> Iterator[Ready
         yield Ready(order, way, files, key, card, image)
 
 
-def write(ready: Ready, tell: OnProgress) -> Written:
+def write(ready: Ready, machine: Machine, tell: OnProgress) -> Written:
     """Write the target, read it back, and pin the host key. Raises ``WulflingError``."""
     order, digest = ready.order, ""
+    if ready.card and _card(order, machine) != ready.card:
+        raise WulflingError(
+            f"the card in {order.target} is not the one that was there", hint="run it again"
+        )
     if ready.image is None:
-        with _refusing_unreadable(order.target):
+        with _told_in_words(order.target):
             _put(MountedFolder(order.target), ready.files)
     else:
         opened = transfer.card if ready.card else transfer.file
@@ -293,10 +301,9 @@ def _put(folder: BootFolder, files: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def _refusing_unreadable(folder: Path) -> Iterator[None]:
+def _told_in_words(place: Path) -> Iterator[None]:
+    """What the system refuses in ``place``: no right, no room, a reader that was pulled out."""
     try:
         yield
     except OSError as error:
-        raise WulflingError(
-            f"{folder} cannot be read: {error.strerror}", hint=f"ls -l {folder}"
-        ) from None
+        raise WulflingError(f"{place}: {error.strerror}", hint=f"ls -ld {place}") from None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 MACHINE = Machine()
+PLACE = click.Path(path_type=Path, readable=False)  # we say ourselves why not, and what to do
 
 _STAGES = {"read": "reading the image", "write": "writing", "verify": "reading it back"}
 
@@ -47,13 +48,13 @@ def card() -> None:
 @click.argument("node")
 @click.option(
     "--image",
-    type=click.Path(path_type=Path),
+    type=PLACE,
     help="The downloaded image of Raspberry Pi OS or Ubuntu: .img, .img.xz, .img.gz or .zip.",
 )
 @click.option(
     "--to",
     "target",
-    type=click.Path(path_type=Path),
+    type=PLACE,
     required=True,
     help="A card (/dev/sdX), an image file to be made, or the mounted boot folder of a card that"
     " has the image already.",
@@ -98,7 +99,7 @@ def write(
         if not yes and not _agreed(ready, bar, err=output == "json"):
             click.echo("nothing was written", err=True)
             return CHANGES
-        written = cards.write(ready, bar.take)
+        written = cards.write(ready, MACHINE, bar.take)
     if output == "json":
         click.echo(show.as_json(as_json(order, written)))
     else:

@@ -45,7 +45,7 @@ def write(
 ) -> Written:
     tell = told.append if told is not None else lambda progress: None
     with card.prepared(wanted, machine, tell) as ready:
-        return card.write(ready, tell)
+        return card.write(ready, machine, tell)
 
 
 @pytest.mark.parametrize("files", [TRIXIE, BOOKWORM], ids=["trixie", "bookworm"])
@@ -183,6 +183,19 @@ def test_a_card_is_written_in_place(cluster: Cluster, make_image: Make, tmp_path
     assert boot_files(target)["user-data"].startswith("#cloud-config\n# rpnode02")
 
 
+def test_a_card_that_was_exchanged_is_not_touched(
+    cluster: Cluster, make_image: Make, tmp_path: Path
+) -> None:
+    target = tmp_path / "sdb"
+    target.write_bytes(b"precious")
+    machine = reader(tmp_path, target, 16 << 20)
+    with card.prepared(order(cluster, target, make_image(TRIXIE)), machine, print) as ready:
+        (tmp_path / "sys" / "dev" / "block" / "8:16" / "size").write_text("65536")
+        with pytest.raises(WulflingError, match="is not the one that was there"):
+            card.write(ready, machine, print)
+    assert target.read_bytes() == b"precious"
+
+
 def test_a_card_that_is_too_small_is_not_touched(
     cluster: Cluster, make_image: Make, tmp_path: Path
 ) -> None:
@@ -281,7 +294,7 @@ def test_without_mtools_it_says_what_to_install(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(WulflingError) as caught:
         write(order(cluster, tmp_path / "x.img", image))
-    assert caught.value.hint == "sudo apt-get install mtools"
+    assert (caught.value.exit_code, caught.value.hint) == (1, "sudo apt-get install mtools")
 
 
 KILLED = """\
