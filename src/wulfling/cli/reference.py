@@ -274,7 +274,7 @@ def _exit_codes() -> Lines:
     yield ""
     told = {
         0: "Done. `plan`: nothing to do; `verify`: proven; `status`: every node is well.",
-        CHANGES: "`plan` has changes to show, or you said no to them at `apply`. No error.",
+        CHANGES: "`plan` has changes to show, or you said no at `apply` or `card write`.",
         _USAGE: "The command line was not understood: no such verb, option or value.",
         _INTERRUPTED: "Interrupted with Ctrl-C. Run it again.",
         OUTPUT_UNREAD: "Whoever read the output, `head` for example, went away before the end.",
@@ -369,6 +369,17 @@ _EXPLAIN = {
     "commands": "What a person would type",
     "undo": "What takes it back",
 }
+_CARD = {
+    "node": "The node's name",
+    "address": "Its address",
+    "target": "What was written",
+    "mechanism": "`cloud-init`, `firstrun` or `custom.toml`",
+    "files": "What was written into the boot folder",
+    "bytes": "The length of the image; 0 for a boot folder",
+    "sha256": "Of the image as it was read back; empty for a boot folder",
+    "host_key": "Fingerprint that is pinned now; empty when the board makes its own",
+    "remaining": "Sentences that say what is left to do",
+}
 _LAB = {
     "lab": "The lab's name, which is the cluster's",
     "board": "The board's name",
@@ -376,6 +387,17 @@ _LAB = {
     "state": "`on` (it answers), `starting`, `off`",
     "memory_mb": "Its memory in MiB",
     "disk_mb": "What its disk takes on this PC, in MiB",
+}
+_CARD_ROW = {
+    "node": "rpnode02",
+    "address": "10.0.0.2",
+    "target": "/dev/sdb",
+    "mechanism": "cloud-init",
+    "files": ["user-data", "network-config", "meta-data", "cmdline.txt"],
+    "bytes": 2927624192,
+    "sha256": "20b416990a6d303eedb6ad1dc09d4713a321821eaeffbc6842479aac3799438c",
+    "host_key": "SHA256:aRE8X86faxsoUIRjRg5nXbyFslrkQwa0e989byiOYyg",
+    "remaining": [],
 }
 _LAB_ROW = {
     "lab": "raspi-hpc",
@@ -406,6 +428,7 @@ def _json() -> Lines:
         ("explain", "a list, the resources in their order", _EXPLAIN, explain._as_json(resource)),
         ("lab list", "a list, every board of every lab", _LAB, _LAB_ROW),
     )
+    yield from _told("card write", "`card write -y -o json`:", _CARD, _CARD_ROW)
     for verb, what, keys, example in of_each:
         yield from _told(verb, f"`{verb} -o json`: {what}.", keys, example)
 
@@ -413,7 +436,7 @@ def _json() -> Lines:
 def _told(title: str, what: str, keys: Mapping[str, str], example: Mapping[str, Any]) -> Lines:
     yield from (f"## {title}", "", what, "")
     yield from _keys(keys, example)
-    text = example if "steps" in example else [example]
+    text = example if what.endswith("json`:") else [example]
     yield from ("```json", show.as_json(text), "```", "")
 
 

@@ -21,7 +21,7 @@ KEYS_DIRECTORY = "/etc/ssh/authorized_keys.d"
 def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
     """The admin account, everybody's account and keys, and host-based trust."""
     yield Packages(names=("openssh-server", "openssh-client", "sudo"), why="the way in")
-    yield from _admin(cluster)
+    yield from admin(cluster)
     yield Directory(path=KEYS_DIRECTORY)
     for person in cluster.people:
         yield Group(group=person.name, gid=person.uid, why="each person has a group of their own")
@@ -42,7 +42,8 @@ def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
     yield from _trust(cluster)
 
 
-def _admin(cluster: Cluster) -> Iterator[Resource]:
+def admin(cluster: Cluster) -> Iterator[Resource]:
+    """The account that wulfling logs in with; `card write` has a board make it at first boot."""
     home = f"/var/local/{cluster.admin}"
     yield Group(group=cluster.admin, gid=ADMIN_ID)
     yield User(

@@ -98,6 +98,17 @@ class Person:
 
 
 @dataclass(frozen=True)
+class Cards:
+    """What SD cards carry besides names, addresses and keys. "" leaves it as the image has it."""
+
+    gateway: IPv4Address | None = None  # None: the router gives each board its address by DHCP
+    dns: tuple[IPv4Address, ...] = ()
+    locale: str = ""
+    timezone: str = ""
+    country: str = ""  # whose radio rules Wi-Fi obeys, "KR"
+
+
+@dataclass(frozen=True)
 class Secrets:
     """Made once, kept on the head with mode 0600, streamed over SSH, never shown."""
 
@@ -121,6 +132,7 @@ class Cluster:
     admin_keys: tuple[str, ...]
     login: str  # the account that answers on a board wulfling has never touched
     secrets: Secrets | None = None  # None: the head has not been reached
+    cards: Cards = Cards()
 
     def node(self, name: str) -> Node:
         """The node called ``name``. Raises ``KeyError`` when there is none."""

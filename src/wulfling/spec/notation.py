@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Address, IPv4Network
 
-from wulfling.spec.problem import Refused, show
+from wulfling.spec.problem import Refused, did_you_mean, show
 
 UNLIMITED = -1
 
@@ -24,6 +24,8 @@ _CLUSTER = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _PARTITION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
 _SHARE = re.compile(r"(/[A-Za-z0-9_.-]+)+")
+_LOCALE = re.compile(r"C\.UTF-8|[a-z]{2,3}_[A-Z]{2}\.UTF-8(@[a-z]+)?")
+_ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 
 # Times as slurm.conf(5) lists them; the names are the fields of the match.
 _TIMES = tuple(
@@ -201,6 +203,33 @@ def share_path(text: str) -> str:
             f"{show(text)} is no place to share: /{parts[0]} belongs to each board's own system",
             "share another path, such as /home, /nfs or /srv/data",
         )
+    return text
+
+
+def locale(text: str) -> str:
+    """A locale of glibc in UTF-8, as /usr/share/i18n/SUPPORTED lists them."""
+    if not _LOCALE.fullmatch(text):
+        better = f"{text.partition('.')[0]}.UTF-8"
+        example = better if _LOCALE.fullmatch(better) else "one such as ko_KR.UTF-8"
+        raise Refused(f"{show(text)} is no locale", f"write {example}")
+    return text
+
+
+def timezone(text: str) -> str:
+    """A time zone of the tz database; on a machine without one, what looks like a zone."""
+    import zoneinfo  # only files that name a zone pay for it
+
+    known = zoneinfo.available_timezones()
+    if not (text in known if known else _ZONE.fullmatch(text)):
+        hint = did_you_mean(text, sorted(known), "zones") or "write one such as Asia/Seoul"
+        raise Refused(f"{show(text)} is no time zone", hint)
+    return text
+
+
+def country(text: str) -> str:
+    """A country by its two letters of ISO 3166."""
+    if not re.fullmatch("[A-Z]{2}", text):
+        raise Refused(f"{show(text)} is no country code", "write two capital letters, such as KR")
     return text
 
 

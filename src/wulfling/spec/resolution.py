@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from wulfling.errors import WulflingError
 from wulfling.model.cluster import (
+    Cards,
     Cluster,
     Hardware,
     Node,
@@ -23,7 +24,7 @@ from wulfling.model.cluster import (
 )
 from wulfling.spec import notation, releases
 from wulfling.spec.members import Member, members, network_of
-from wulfling.spec.schema import LimitSpec, PartitionSpec, PersonSpec, Spec
+from wulfling.spec.schema import CardsSpec, LimitSpec, PartitionSpec, PersonSpec, Spec
 
 DEFAULT_SHARES = ("/home", "/nfs")
 DEFAULT_PARTITION = "batch"
@@ -64,6 +65,7 @@ def resolve(
         admin_keys=_admin_keys(spec, admin_keys),
         login=spec.admin.name if virtual else spec.login,
         secrets=secrets,
+        cards=_cards(spec.cards),
     )
     releases.check(cluster)
     return cluster
@@ -193,6 +195,17 @@ def _person(name: str, person: PersonSpec) -> Person:
         account=person.account,
         keys=person.keys,
         limits=_limits(person.limits),
+    )
+
+
+def _cards(cards: CardsSpec) -> Cards:
+    gateway = cards.gateway
+    return Cards(
+        gateway=gateway,
+        dns=cards.dns or ((gateway,) if gateway is not None else ()),
+        locale=cards.locale,
+        timezone=cards.timezone,
+        country=cards.country,
     )
 
 

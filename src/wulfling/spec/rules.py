@@ -305,6 +305,32 @@ def defaults(draft: Draft) -> Iterator[Problem]:
         )
 
 
+def cards(draft: Draft) -> Iterator[Problem]:
+    """The router is in the network of the boards, and is none of them."""
+    gateway, loc = draft.spec.cards.gateway, ("cards", "gateway")
+    if gateway is None:
+        if draft.spec.cards.dns and draft.sound("cards"):
+            yield draft.problem(
+                ("cards", "dns"),
+                "there are name servers and no gateway: by DHCP the router names its own",
+                "add `gateway:`, or delete `dns:`",
+            )
+        return
+    nodes = tuple(node for node in draft.nodes if _address_known(draft, node))
+    network = network_of(draft.spec, nodes)
+    if network is not None and draft.sound("network"):
+        if gateway not in network:
+            message = f"the gateway {gateway} is not in the network {network}"
+            yield draft.problem(loc, message, "boards cannot reach it: correct it, or `network:`")
+        elif gateway in (network.network_address, network.broadcast_address):
+            message = f"{gateway} is the network {network} itself, or all of it, and no gateway"
+            yield draft.problem(loc, message, "write the router's own address")
+    for node in nodes:
+        if node.address == gateway:
+            message = f"{node.name} has the address {gateway}, and so has the gateway"
+            yield draft.problem(loc, message, "write the router's own address")
+
+
 RULES = (
     nodes,
     heads,
@@ -318,4 +344,5 @@ RULES = (
     partition_members,
     times,
     defaults,
+    cards,
 )

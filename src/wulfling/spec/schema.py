@@ -211,6 +211,9 @@ SlurmValue = Annotated[
 ]
 KeyEntry = Annotated[str, Written(_path, _json("string"), "a public key or the path of one")]
 Uid = Annotated[int, _number(1000, 59_999)]
+Locale = Annotated[str, Written(notation.locale, _json("string", pattern="^[a-zA-Z_.@0-9-]+$"))]
+Timezone = Annotated[str, Written(notation.timezone, _json("string", pattern="^[A-Za-z0-9/_+-]+$"))]
+Country = Annotated[str, Written(notation.country, _json("string", pattern="^[A-Z]{2}$"))]
 
 
 class Part(BaseModel):
@@ -347,6 +350,34 @@ class PersonSpec(Part):
     )
 
 
+class CardsSpec(Part):
+    """What `wulfling card write` puts on an SD card besides name, address and keys."""
+
+    gateway: Address | None = Field(
+        None,
+        description="Address of the router. With it boards get their addresses from the card."
+        " Default: none; then the router has to give each board the address of this file (DHCP).",
+        examples=["192.168.1.1"],
+    )
+    dns: tuple[Address, ...] = Field(
+        (),
+        description="Name servers of boards with a gateway. Default: the gateway.",
+        examples=[["192.168.1.1", "9.9.9.9"]],
+    )
+    locale: Locale = Field(
+        "", description="Language and region. Default: as in the image.", examples=["ko_KR.UTF-8"]
+    )
+    timezone: Timezone = Field(
+        "", description="Time zone. Default: as in the image.", examples=["Asia/Seoul"]
+    )
+    country: Country = Field(
+        "",
+        description="Country whose radio rules Wi-Fi obeys, two letters of ISO 3166. Default: as"
+        " in the image, which often keeps Wi-Fi off.",
+        examples=["KR"],
+    )
+
+
 class Spec(Part):
     """A cluster file."""
 
@@ -387,6 +418,9 @@ class Spec(Part):
     )
     people: Annotated[Mapping[UserName, PersonSpec], Block({})] = Field(
         {}, description="Who uses the cluster, by account name."
+    )
+    cards: Annotated[CardsSpec, Block({})] = Field(
+        {}, validate_default=True, description="SD cards of real boards."
     )
 
 

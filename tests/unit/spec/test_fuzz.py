@@ -36,6 +36,7 @@ slurm:
     batch: {nodes: "rpnode[01-03]", default: true, default_time: 60, max_time: 1-00}
     debug: {nodes: rpnode04, max_time: UNLIMITED, shared: true}
   extra: {SchedulerParameters: "bf_interval=10", Prolog: '/bin/true'}
+cards: {gateway: 10.0.0.254, dns: [9.9.9.9], locale: ko_KR.UTF-8, timezone: Asia/Seoul, country: KR}
 people:
   kim: {account: school, limits: {cpu: 4, mem: 1G, node: 2}, quota: 10G, uid: 2001}
   lee:

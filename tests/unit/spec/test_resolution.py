@@ -11,7 +11,7 @@ from tests.unit.measured import PI
 
 from wulfling import spec
 from wulfling.errors import WulflingError
-from wulfling.model.cluster import Cluster, Hardware, Partition, Role, Secrets, Share
+from wulfling.model.cluster import Cards, Cluster, Hardware, Partition, Role, Secrets, Share
 from wulfling.spec import document
 from wulfling.spec.members import members
 from wulfling.spec.schema import Spec
@@ -208,3 +208,12 @@ def test_the_shapes_of_the_guides() -> None:
 
 
 SHAPES = {"raspi-hpc": 3, "one-head": 9, "plain-mpi": 4}
+
+
+def test_a_gateway_is_a_name_server_too() -> None:
+    assert cluster(ONE).cards == Cards()
+    assert cluster(f"{ONE}cards: {{gateway: 10.0.0.254}}\n").cards == Cards(
+        gateway=IPv4Address("10.0.0.254"), dns=(IPv4Address("10.0.0.254"),)
+    )
+    own = cluster(f"{ONE}cards: {{gateway: 10.0.0.254, dns: [9.9.9.9], country: KR}}\n").cards
+    assert (own.dns, own.country) == ((IPv4Address("9.9.9.9"),), "KR")
