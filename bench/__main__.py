@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from bench.peers import playbook, shell_script
+from bench.peers import PLAYBOOK, shell_script, tasks
 from wulfling.cli.river import talk
 from wulfling.cli.setting import Setting, setting
 from wulfling.components import compile_cluster
@@ -152,8 +152,9 @@ def against_ansible(bench: Bench) -> None:
     folder = ROOT / ".cache" / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     ansible = _ansible(folder)
-    plays = playbook(_declared(bench))  # type: ignore[arg-type]
-    (folder / "site.json").write_text(json.dumps(plays))
+    for node, resources in _declared(bench).items():
+        (folder / f"{node}.json").write_text(json.dumps(tasks(resources)))  # type: ignore[arg-type]
+    (folder / "site.json").write_text(json.dumps(PLAYBOOK))
     (folder / "hosts").write_text(_inventory(bench))
     environment = {
         **os.environ,

@@ -63,17 +63,20 @@ def _apt(packages: Packages) -> str:
     return f"{keep} {' '.join(packages.names)}"
 
 
-def playbook(declared: dict[str, tuple[Resource, ...]]) -> list[Task]:
-    """One play for each node, with one task for each resource that Ansible has a module for."""
-    return [
-        {
-            "hosts": node,
-            "become": True,
-            "gather_facts": False,
-            "tasks": [task for resource in resources for task in _tasks(resource)],
-        }
-        for node, resources in declared.items()
-    ]
+# Plays run one after the other, and so would nodes with a play each.
+PLAYBOOK = [
+    {
+        "hosts": "all",
+        "become": True,
+        "gather_facts": False,
+        "tasks": [{"ansible.builtin.include_tasks": "{{ inventory_hostname }}.json"}],
+    }
+]
+
+
+def tasks(resources: Iterable[Resource]) -> list[Task]:
+    """What one node's file of tasks holds: a task for each resource."""
+    return [task for resource in resources for task in _tasks(resource)]
 
 
 def _tasks(resource: Resource) -> list[Task]:
