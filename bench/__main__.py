@@ -28,6 +28,7 @@ from wulfling.transport.ssh import arguments
 ROOT = Path(__file__).parents[1]
 WULFLING = [sys.executable, "-m", "wulfling"]
 ROUNDS = 7
+PATIENCE = 300  # seconds
 
 
 class Bench:
@@ -212,6 +213,8 @@ def restart(bench: Bench) -> None:
         started = time.monotonic()
         bench.wulfling("lab", "up")
         while not _idle(bench):
+            if time.monotonic() - started > PATIENCE:
+                sys.exit(f"not all nodes are idle {PATIENCE} s after lab up: is it a cluster yet?")
             time.sleep(0.2)
         seconds.append(time.monotonic() - started)
     bench.note("lab up to all idle", statistics.median(seconds), 15, 1, "limit")
