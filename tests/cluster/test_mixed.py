@@ -40,10 +40,10 @@ def test_a_mix_that_slurm_refuses_is_refused_by_name(mixed: Cluster, verb: tuple
 
 
 def test_nothing_was_changed_on_the_boards(mixed: Cluster) -> None:
-    said = mixed.on(
-        "newer", "command -v munged slurmd || echo untouched; ls /var/lib/wulfling || :"
-    )
-    assert said.split() == ["untouched"]
+    asked = "command -v munged slurmd chronyd || cat /var/lib/wulfling/manifest.json /etc/hosts"
+    said = mixed.on("newer", f"{asked} 2>&1 || :")
+    assert "manifest.json: No such file" in said
+    assert "BEGIN wulfling" not in said
 
 
 def test_without_slurm_the_same_boards_are_taken(mixed: Cluster) -> None:
