@@ -182,14 +182,14 @@ sync
 tell new_host_key "$(cut -d' ' -f1,2 "$new/ssh_host_ed25519_key.pub")"
 """
 
-# ed25519 last: by it we know a copied card.
+# ed25519 last, and its public half last of all: by it we know a copied card. What was moved
+# before a cut is not there to be moved again.
 USE_HOST_KEYS = """\
 new=/etc/ssh/.wulfling-new
 for kind in rsa ecdsa ed25519; do
-    key="ssh_host_${kind}_key"
-    [ -e "$new/$key" ] || continue
-    mv "$new/$key" "/etc/ssh/$key"
-    mv "$new/$key.pub" "/etc/ssh/$key.pub"
+    for key in "ssh_host_${kind}_key" "ssh_host_${kind}_key.pub"; do
+        [ ! -e "$new/$key" ] || mv "$new/$key" "/etc/ssh/$key"
+    done
 done
 rmdir "$new"
 sync
