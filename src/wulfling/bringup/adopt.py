@@ -179,7 +179,8 @@ class Adoption:
             raise Unpinned(
                 f"not compared: the host keys of {', '.join(board.node for board in unsure)}",
                 hint="nothing was sent to them. Compare each with what the board's own screen"
-                " shows for: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
+                " shows for `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`, and say yes, or"
+                " write it into a file of answers: adopt --answers FILE",
             )
         for board in new:
             board.trust()

@@ -81,6 +81,11 @@ def read(path: Path, nodes: Iterable[str]) -> Mapping[str, Answer]:
     return answers
 
 
+def is_account(name: str) -> bool:
+    """Whether an account can have this name."""
+    return _USER.fullmatch(name) is not None
+
+
 def _our_words(problem: WulflingError) -> WulflingError:
     """What is said of cluster files, said of this one. A value could be a password."""
     message = re.sub(r"^'.*' (has a control character)", r"a value \1", problem.message)
@@ -127,7 +132,7 @@ def _values(found: Document, node: Loc, value: Mapping[str, object]) -> Iterator
             yield Problem(found.place(loc), message, "write it in single quotes")
         elif "\n" in str(answer):
             yield Problem(found.place(loc), f"`{key}` has to be one line", "delete the line end")
-        elif key == "user" and not _USER.fullmatch(str(answer)):
+        elif key == "user" and not is_account(str(answer)):
             message = f"{show(answer)} is no name of an account"
             yield Problem(found.place(loc), message, "write `user: pi`")
         elif key == "fingerprint" and not _FINGERPRINT.fullmatch(str(answer)):

@@ -60,6 +60,7 @@ class Board:
         self.password_wanted = False
         self._folder = pins.state_directory(cluster.name)
         self._by_key = False
+        self._opened_by = ""
         self._account = tuple(admin_account(cluster))
         self._asked_at = 0.0
         self._passwords: tuple[tuple[str, str], ...] = ()
@@ -115,6 +116,8 @@ class Board:
             )
         except PasswordExpired:
             self.expired = True
+        else:
+            self._opened_by = password
 
     async def choose(self, new: str) -> None:
         """Replace the expired password by ``new``, and get in with that."""
@@ -132,7 +135,7 @@ class Board:
         self.facts = parsed(self.node, told)
         self._asked_at = time.monotonic()
         # A board without perl cannot tell; of this one account we know it ourselves.
-        if (self.user, self.answer.password) in DEFAULTS and not self.facts.defaults:
+        if (self.user, self._opened_by) in DEFAULTS and not self.facts.defaults:
             self.facts = replace(self.facts, defaults=(self.user,))
 
     def give(self, new: str) -> None:

@@ -53,6 +53,8 @@ def adopt(
     from wulfling.bringup import adopt_answers
     from wulfling.bringup.adopt import exit_code
 
+    if user and not adopt_answers.is_account(user):
+        raise click.UsageError(f"--user: {user!r} is no name of an account")
     prepared = setting(file)
     chosen = _chosen(prepared, nodes, file)
     told = adopt_answers.read(answers, prepared.addresses) if answers else {}

@@ -25,9 +25,7 @@ def refused(file: Path) -> list[str]:
         read(file, NODES)
     assert caught.value.exit_code == 6
     assert all(problem.hint for problem in caught.value.problems)
-    return [
-        f"{p.where.removeprefix(str(file))} {p.message}".strip() for p in caught.value.problems
-    ]
+    return [f"{p.where.removeprefix(str(file))} {p.message}".strip() for p in caught.value.problems]
 
 
 def test_answers_by_node_and_folded(tmp_path: Path) -> None:

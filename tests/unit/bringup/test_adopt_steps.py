@@ -88,9 +88,7 @@ def test_an_adopted_board_has_no_steps(account: tuple[Resource, ...], adopted: F
     assert [step.key for step in late] == ["clock"]
 
 
-def test_only_what_is_missing_of_the_account(
-    account: tuple[Resource, ...], adopted: Facts
-) -> None:
+def test_only_what_is_missing_of_the_account(account: tuple[Resource, ...], adopted: Facts) -> None:
     sudoers = [line for line in adopted.there if "sudoers" in line]
     facts = replace(adopted, there=adopted.there - set(sudoers))
     (step,) = changes(Wish("one", account, NOW), facts)
@@ -219,7 +217,7 @@ def test_new_host_keys_that_were_cut_off_are_taken_up_again(root: Path, cut: int
     told = run(NEW_HOST_KEYS.format(node="two"), root)
     broken = (
         f"left={cut}\nmv() {{ left=$((left - 1)); [ $left -ge 0 ] || exit 0;"
-        f" command mv \"$@\"; }}\n{USE_HOST_KEYS}"
+        f' command mv "$@"; }}\n{USE_HOST_KEYS}'
     )
     run(broken, root)
     key = root / "etc/ssh/ssh_host_ed25519_key.pub"

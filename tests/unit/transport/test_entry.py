@@ -207,7 +207,7 @@ async def test_nobody_there(tmp_path: Path) -> None:
 async def test_a_password_opens_ssh_and_sudo_and_is_seen_nowhere(tmp_path: Path) -> None:
     async with board(tmp_path) as it:
         shell = await it.enter(SECRET)
-        assert await heard(shell, "tell it \"works  $((6 * 7))\"\ncat") == [("it", "works  42")]
+        assert await heard(shell, 'tell it "works  $((6 * 7))"\ncat') == [("it", "works  42")]
         assert await heard(shell, "tell again yes") == [("again", "yes")]
         await shell.close()
     assert it.offered == [SECRET]
