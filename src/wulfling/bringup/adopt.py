@@ -14,7 +14,7 @@ from wulfling.converge.events import Done, Lost, OnEvent
 from wulfling.errors import IdentityMismatch, Locked, NodeFailed, Unreachable, WulflingError
 from wulfling.model.cluster import Cluster
 from wulfling.model.plan import Step
-from wulfling.transport import pins
+from wulfling.transport import entry, pins
 from wulfling.transport.fanout import each
 from wulfling.transport.link import Address, Refused, Unpinned
 
@@ -99,6 +99,7 @@ class Adoption:
         one or the one in the answers, and ``Unpinned`` when the person does not trust one.
         Nothing was sent to any board then.
         """
+        entry.sweep(pins.state_directory(self._cluster.name))
         await self._each(Board.knock)
         self._refuse_impostors()
         self._trust(asker)

@@ -13,6 +13,7 @@ import re
 import shlex
 import shutil
 import tempfile
+import time
 from asyncio.subprocess import Process
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -35,6 +36,7 @@ _POLL = 0.02
 _TOLD = 12  # lines of a command's output that its failure shows
 _PIECE = 4096
 _PWCHANGE_TIMEOUT = 30.0
+_LEFT_BEHIND = 3600  # seconds; nobody takes so long to log in
 
 # A shell of its own for each question, because `read` and `printf` are a part of it and so
 # show the password to no `ps`. Asked a second time it finds no pipe, and ssh gives up.
@@ -145,6 +147,15 @@ async def enter(
     )
 
 
+def sweep(folder: Path) -> None:
+    """Remove what killed runs left in ``folder``: pipes that nobody will read, no secrets."""
+    for pattern in (".ask-*", ".knock-*"):
+        for left in folder.glob(pattern):
+            with suppress(FileNotFoundError):
+                if time.time() - left.stat().st_mtime > _LEFT_BEHIND:
+                    shutil.rmtree(left, ignore_errors=True)
+
+
 async def change_expired(to: Address, user: str, folder: Path, old: str, new: str) -> None:
     """Choose ``new`` where ``enter`` raised ``PasswordExpired``.
 
@@ -192,8 +203,8 @@ class Shell:
         both = {self._listening, speaking}
         try:
             await asyncio.wait(both, timeout=START_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
-            if not speaking.done():
-                await asyncio.wait(both, timeout=1)  # the reason comes on the other stream
+            if not speaking.done() and not (self._listening.done() and self._listening.result()):
+                await asyncio.wait(both, timeout=1)  # one stream may end before the other
             if speaking.done() and speaking.result():
                 self._writer.write(_PRELUDE.encode())
                 return
@@ -250,16 +261,17 @@ class Shell:
                 return True
         return False
 
-    async def _listen(self, password: str) -> None:
-        """Read stderr to its end; give sudo the password once, and no second time."""
+    async def _listen(self, password: str) -> bool:
+        """Read stderr to its end, and give sudo the password once; true when it asks in vain."""
         while data := await self._errors.read(_PIECE):
             self._said = (self._said + data.decode(errors="replace"))[-4 * _PIECE :]
             asked = self._said.count(_SUDO_ASKS)
             if asked > self._asked:
                 self._asked = asked
                 if asked > 1 or not password:
-                    return
+                    return True
                 await self._send(f"{password}\n")
+        return False
 
     def _judge(self, password: str) -> None:
         """Raise what a password has to do with."""

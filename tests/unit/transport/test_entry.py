@@ -26,6 +26,7 @@ from wulfling.transport.entry import (
     change_expired,
     enter,
     knock,
+    sweep,
 )
 from wulfling.transport.link import Address, Refused
 
@@ -214,6 +215,16 @@ async def test_a_password_opens_ssh_and_sudo_and_is_seen_nowhere(tmp_path: Path)
     assert it.argv
     assert not [line for line in it.argv if SECRET in line]
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_what_a_killed_run_left_is_swept_and_what_is_in_use_is_not(tmp_path: Path) -> None:
+    for name in (".ask-old", ".ask-new", ".knock-old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "askpass").touch()
+    for name in (".ask-old", ".knock-old"):
+        os.utime(tmp_path / name, (1, 1))
+    sweep(tmp_path)
+    assert [place.name for place in tmp_path.iterdir()] == [".ask-new"]
 
 
 async def test_a_wrong_password_is_offered_once(tmp_path: Path) -> None:
