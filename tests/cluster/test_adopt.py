@@ -164,10 +164,10 @@ def test_another_fingerprint_stops_everything(strangers: Strangers) -> None:
 
 
 def test_a_wrong_password_is_tried_once(strangers: Strangers) -> None:
-    answers = strangers.answers("n1", n1={"password": "wrong one"})
+    answers = strangers.answers("n1", n1={"password": "mistyped it"})
     said = strangers.refused("adopt", "n1", "--answers", answers, code=4)
     assert "does not take this password for pi; it was offered once" in said
-    assert "wrong one" not in said
+    assert "mistyped it" not in said
 
 
 def test_the_makers_password_is_refused(strangers: Strangers) -> None:
