@@ -21,7 +21,7 @@ from wulfling.bringup.adopt_steps import (
     Wish,
     changes,
 )
-from wulfling.components.access import admin_account
+from wulfling.components.access import admin
 from wulfling.converge.events import Begin, OnEvent, StepDone, Waiting
 from wulfling.errors import Locked, NodeFailed, Unreachable, WulflingError
 from wulfling.model.cluster import Cluster
@@ -61,7 +61,7 @@ class Board:
         self._folder = pins.state_directory(cluster.name)
         self._by_key = False
         self._opened_by = ""
-        self._account = tuple(admin_account(cluster))
+        self._account = tuple(admin(cluster))
         self._asked_at = 0.0
         self._passwords: tuple[tuple[str, str], ...] = ()
         self._proven = False

@@ -16,7 +16,7 @@ from wulfling.bringup.adopt import Adopted, Adoption, Stranger, exit_code
 from wulfling.bringup.adopt_answers import Answer
 from wulfling.bringup.adopt_facts import lines_of
 from wulfling.bringup.adopt_steps import CLOSE_PASSWORDS, OPEN_PASSWORDS, USE_HOST_KEYS
-from wulfling.components.access import admin_account
+from wulfling.components.access import admin
 from wulfling.converge.events import Done, Event, Lost, StepDone, Waiting
 from wulfling.errors import IdentityMismatch, Locked, NodeFailed, Unreachable, WulflingError
 from wulfling.model.cluster import Cluster
@@ -167,7 +167,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     file = tmp_path / "cluster.yaml"
     file.write_text(FILE)
     cluster = spec.resolve(spec.load(file), {}, None, ())
-    account = [line for resource in admin_account(cluster) for line in lines_of(resource)]
+    account = [line for resource in admin(cluster) for line in lines_of(resource)]
     boards = {
         f"n{i}": There(f"n{i}", key(i), hostname=f"n{i}", machine_id=str(i)) for i in (1, 2, 3)
     }

@@ -21,7 +21,7 @@ from wulfling.bringup.adopt_facts import (
     shared,
 )
 from wulfling.bringup.adopt_steps import NEW_HOST_KEYS, NEW_MACHINE_ID, USE_HOST_KEYS, Wish, changes
-from wulfling.components.access import admin_account
+from wulfling.components.access import admin
 from wulfling.errors import NodeFailed
 from wulfling.model.cluster import Cluster
 from wulfling.model.resource import Resource
@@ -48,7 +48,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
 
 @pytest.fixture(scope="module")
 def account(cluster: Cluster) -> tuple[Resource, ...]:
-    return tuple(admin_account(cluster))
+    return tuple(admin(cluster))
 
 
 @pytest.fixture
