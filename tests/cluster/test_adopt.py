@@ -178,10 +178,10 @@ def test_the_makers_password_is_refused(strangers: Strangers) -> None:
 
 def test_a_person_at_the_terminal(strangers: Strangers) -> None:
     """n2: no Python, 1970, and an unattended upgrade that has the lock of apt."""
-    argv = ["-m", "wulfling", "-f", str(strangers.file), "adopt", "n2"]
+    argv = ["-m", "wulfling", "-f", str(strangers.file), "adopt", "n2", "--user", "pi"]
     with watched(SECRET) as seen:
         child = pexpect.spawn(
-            sys.executable, argv, encoding="utf-8", timeout=300, dimensions=(40, 160)
+            sys.executable, argv, encoding="utf-8", timeout=120, dimensions=(40, 160)
         )
         child.expect_exact(strangers.prints["n2"])
         child.expect_exact("(yes/no)")
