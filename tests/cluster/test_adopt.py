@@ -53,9 +53,13 @@ NO_PYTHON = "apt-get -qq update && apt-get -qq -y remove python3-minimal >/dev/n
 IN_1970 = "systemctl stop systemd-timesyncd; date -s @86400"
 # fcntl(2) locks, as apt takes them.
 APT_AT_WORK = """
-systemd-run -q --unit=apt-at-work perl -e '$0 = "unattended-upgr";
-    open F, ">>", "/var/lib/dpkg/lock-frontend";
-    fcntl F, 6, pack("s s x4 q q l x4", 1, 0, 0, 0, 0) or die; sleep 45'
+cat >/run/apt-at-work <<'EOF'
+$0 = "unattended-upgr";
+open F, ">>", "/var/lib/dpkg/lock-frontend";
+fcntl F, 6, pack("s s x4 q q l x4", 1, 0, 0, 0, 0) or die;
+sleep 45
+EOF
+systemd-run -q --unit=apt-at-work perl /run/apt-at-work
 """
 COPY = "base64 -d <<<{card} | tar -x -C /; hostname n1; systemctl restart ssh"
 
