@@ -56,7 +56,8 @@ APT_AT_WORK = """
 cat >/run/apt-at-work <<'EOF'
 $0 = "unattended-upgr";
 open F, ">>", "/var/lib/dpkg/lock-frontend";
-fcntl F, 6, pack("s s x4 q q l x4", 1, 0, 0, 0, 0) or die;
+my $lock = pack "s s x4 q q l x4", 1, 0, 0, 0, 0;
+fcntl F, 6, $lock or die;
 sleep 45
 EOF
 systemd-run -q --unit=apt-at-work perl /run/apt-at-work
