@@ -186,7 +186,12 @@ def test_a_person_at_the_terminal(strangers: Strangers) -> None:
     argv = ["-m", "wulfling", "-f", str(strangers.file), "adopt", "n2", "--user", "pi"]
     with watched(SECRET) as seen:
         child = pexpect.spawn(
-            sys.executable, argv, encoding="utf-8", timeout=120, dimensions=(40, 160)
+            sys.executable,
+            argv,
+            encoding="utf-8",
+            timeout=120,
+            dimensions=(40, 160),
+            env={**os.environ, "COLUMNS": "160"},
         )
         child.expect_exact(strangers.prints["n2"])
         child.expect_exact("(yes/no)")

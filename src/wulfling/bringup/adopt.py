@@ -86,7 +86,7 @@ class Adoption:
         answers: Mapping[str, Answer],
         operator: str,
     ) -> None:
-        self._cluster, self._answers, self._operator = cluster, answers, operator
+        self._cluster, self._operator = cluster, operator
         self._boards = {
             to.node: Board(cluster, to, answers.get(to.node, Answer())) for to in addresses
         }
