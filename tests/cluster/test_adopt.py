@@ -267,7 +267,7 @@ def test_apply_and_verify(strangers: Strangers) -> None:
     strangers.wulfling("apply", "-y")
     findings = json.loads(strangers.wulfling("verify", "-o", "json"))
     assert {finding["verdict"] for finding in findings} == {"good"}
-    assert strangers.wulfling("plan") == ""
+    assert strangers.wulfling("plan") == "0 changes on 4 nodes\n"
     out = strangers.wulfling("adopt", "--answers", strangers.answers(*NODES))
     assert out.splitlines() == [f"{node}: is adopted" for node in NODES]
 

@@ -23,7 +23,7 @@ from wulfling.bringup.adopt_steps import (
 )
 from wulfling.components.access import admin
 from wulfling.converge.events import Begin, OnEvent, StepDone, Waiting
-from wulfling.errors import Locked, NodeFailed, Unreachable, WulflingError
+from wulfling.errors import IdentityMismatch, Locked, NodeFailed, Unreachable, WulflingError
 from wulfling.model.cluster import Cluster
 from wulfling.model.plan import Status, Step
 from wulfling.transport import pins
@@ -241,7 +241,8 @@ class Board:
         for left in reversed(range(_PATIENCE)):
             try:
                 shell = await enter(self.to, self.cluster.admin, self._folder)
-            except Unreachable:
+            except (Unreachable, IdentityMismatch):
+                # It was told to read its keys again, and for a moment has the old one, or none.
                 if not left:
                     raise
                 await asyncio.sleep(_PAUSE)
@@ -267,8 +268,12 @@ class Board:
         except WulflingError:
             await self._open.run(OPEN_PASSWORDS)
             raise
-        self.offer = await knock(self.to, self.user, self._folder)
-        if self.offer.takes_passwords:
+        for _ in range(_PATIENCE):
+            self.offer = await knock(self.to, self.user, self._folder)
+            if not self.offer.takes_passwords:
+                break
+            await asyncio.sleep(_PAUSE)
+        else:
             raise NodeFailed(
                 "a key opens it, and its sshd goes on taking passwords",
                 hint="on the board: sudo sshd -T | grep -i passwordauth; a line in"
