@@ -96,8 +96,8 @@ def _refuse_another(wanted: str, number: int, facts: Facts) -> None:
         if taken and (name == wanted) != (taken == str(number)):
             raise NodeFailed(
                 f"{name} has the number {taken} on this board, and {wanted} is to have {number}",
-                hint=f"on the board: sudo userdel {name}; or, for another name, write"
-                " `admin: {name: ...}` into the cluster file",
+                hint=f"on the board: getent passwd {name}; getent group {name}; and if nothing"
+                f" needs it: sudo userdel {name} or sudo groupdel {name}",
             )
 
 

@@ -51,6 +51,8 @@ _OFFERED = re.compile(r"Permission denied \(([a-z,@.-]*)\)")
 # What passwd(1) asks somebody whose password has expired: the old one, and twice the new one.
 _OLD, _NEW = re.compile(r"(?i)current.*: ?$"), re.compile(r"(?i)(new|retype|again).*: ?$")
 
+_ANSWER = "type it when adopt asks, or write `password:` for it into the file of answers"
+
 _PRELUDE = (
     "".join(f"export {name}={shlex.quote(value)}\n" for name, value in ENVIRONMENT.items())
     + "tell() { printf '@%s\\n' \"$*\"; }\n"
@@ -303,9 +305,6 @@ class Shell:
         return ended(self.to, self.user, -1 if code is None else code, said)
 
 
-_ANSWER = "type it when adopt asks, or write `password:` for it into the file of answers"
-
-
 def _as_root(user: str) -> str:
     return _SHELL if user == "root" else f"LC_ALL=C.UTF-8 sudo -S -p {_SUDO_ASKS} {_SHELL}"
 
@@ -387,4 +386,7 @@ async def _chosen(process: Process, old: str, new: str) -> str:
             process.stdin.write(f"{answer}\n".encode())
             await process.stdin.drain()
     await process.wait()
+    # A terminal shows what was typed before passwd had switched that off.
+    for typed in (old, new):
+        said = said.replace(typed, "...")
     return said.replace("\r", "")

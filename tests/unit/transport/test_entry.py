@@ -312,7 +312,8 @@ async def test_an_expired_password_is_changed(tmp_path: Path) -> None:
 
 
 async def test_a_new_password_that_is_not_taken(tmp_path: Path) -> None:
-    bad = "printf 'Current password: '; read x; echo 'BAD PASSWORD: too simple'; exit 10"
-    async with board(tmp_path, command=bad) as it:
-        with pytest.raises(PasswordRefused, match="too simple"):
-            await change_expired(it.address, "pi", tmp_path, SECRET, "brandnew")
+    bad = "printf 'Current password: '; read x; echo \"$x BAD PASSWORD: too simple\"; exit 10"
+    async with board(tmp_path, password="hunter2", command=bad) as it:
+        with pytest.raises(PasswordRefused, match="too simple") as caught:
+            await change_expired(it.address, "pi", tmp_path, "hunter2", "brandnew")
+        assert "hunter2" not in caught.value.message
