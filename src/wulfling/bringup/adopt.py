@@ -18,6 +18,8 @@ from wulfling.transport import entry, pins
 from wulfling.transport.fanout import each
 from wulfling.transport.link import Address, Refused, Unpinned
 
+SHUT_OUT_TIMES, SHUT_OUT_PAUSE = 3, 15.0  # seconds
+
 # What the exit code tells when boards fail in several ways: the worst first.
 _WORST_FIRST = (IdentityMismatch, NodeFailed, Locked, Unreachable)
 
@@ -57,6 +59,9 @@ class Adopted:
 class Asker(Protocol):
     """Whoever answers what no file says: a person, or nobody."""
 
+    def say(self, words: str) -> None:
+        """Hear why it takes so long."""
+
     def trust(self, strangers: Sequence[Stranger]) -> bool:
         """Whether every fingerprint is the one that the board itself shows."""
 
@@ -74,6 +79,31 @@ def exit_code(results: Iterable[Adopted]) -> int:
         if any(isinstance(error, kind) for error in errors):
             return kind.exit_code
     return NodeFailed.exit_code if errors else 0
+
+
+Work = Callable[[Board], Awaitable[None]]
+
+
+def _patient(work: Work, asker: Asker) -> Work:
+    """The same, but it waits while a board hangs up on us before it has heard a word.
+
+    sshd does so for a while, from release 9.8 on, with whoever it had to refuse before
+    (sshd_config(5), PerSourcePenalties): a run that follows upon another meets that.
+    """
+
+    async def patiently(board: Board) -> None:
+        for _ in range(SHUT_OUT_TIMES):
+            try:
+                await work(board)
+                return
+            except Unreachable as error:
+                if "kex_exchange_identification" not in error.message:
+                    raise
+            asker.say(f"{board.node}: its sshd hangs up on us; again in {SHUT_OUT_PAUSE:g} s")
+            await asyncio.sleep(SHUT_OUT_PAUSE)
+        await work(board)
+
+    return patiently
 
 
 class Adoption:
@@ -100,10 +130,10 @@ class Adoption:
         Nothing was sent to any board then.
         """
         entry.sweep(pins.state_directory(self._cluster.name))
-        await self._each(Board.knock)
+        await self._each(_patient(Board.knock, asker))
         self._refuse_impostors()
         self._trust(asker)
-        await self._each(Board.enter_by_key)
+        await self._each(_patient(Board.enter_by_key, asker))
         await self._enter_by_passwords(asker)
         await self._choose_expired(asker)
         await self._each(Board.ask)
@@ -141,7 +171,7 @@ class Adoption:
 
     async def _each(
         self,
-        work: Callable[[Board], Awaitable[None]],
+        work: Work,
         hear: OnEvent = lambda event: None,
         chosen: Callable[[Board], bool] = lambda board: True,
     ) -> None:
@@ -219,7 +249,7 @@ class Adoption:
                 )
             await board.enter_by_password(password)
 
-        await self._each(enter, chosen=lambda board: board.password_wanted)
+        await self._each(_patient(enter, asker), chosen=lambda board: board.password_wanted)
 
     async def _choose_expired(self, asker: Asker) -> None:
         """A board that lets nobody go on without a new password gets it now."""

@@ -93,8 +93,13 @@ class Board:
         self.offer = replace(self.offer, key="")
 
     async def enter_by_key(self) -> None:
-        """Get in as the admin account or as the one of new boards, if a key opens it."""
-        for user in dict.fromkeys((self.cluster.admin, self.user)):
+        """Get in as the admin account or as the one of new boards, if a key opens it.
+
+        Where a password is known the second is not tried: sshd counts what it refuses.
+        """
+        known = self.answer.password or self.answer.password_command
+        users = (self.cluster.admin, self.user)[: 1 if known and self.offer.takes_passwords else 2]
+        for user in dict.fromkeys(users):
             try:
                 self._shell = await enter(self.to, user, self._folder)
             except PasswordWanted:

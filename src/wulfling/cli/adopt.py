@@ -109,6 +109,10 @@ async def _adopt(
 class _Person:
     """Asks at the terminal; without one, nobody answers and every question is an error."""
 
+    def say(self, words: str) -> None:
+        """On stderr."""
+        click.echo(words, err=True)
+
     def trust(self, strangers: Sequence[Stranger]) -> bool:
         """One table, one answer."""
         rows = [

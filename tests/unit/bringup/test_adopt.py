@@ -124,6 +124,9 @@ class Asker:
         self.questions: list[Any] = []
         self.says_nothing = says_nothing
 
+    def say(self, words: str) -> None:
+        self.questions.append(words)
+
     def trust(self, strangers: Sequence[Stranger]) -> bool:
         self.questions.append(tuple((s.node, s.fingerprint, s.twin) for s in strangers))
         return not self.says_nothing
@@ -309,6 +312,27 @@ async def test_an_unreachable_board_leaves_the_others_alone(world: World) -> Non
     results = await world.adopt()
     assert exit_code(results) == 3
     assert set(done(results)) == {"n1", "n3"}
+
+
+async def test_a_board_that_hangs_up_for_a_while_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """sshd 10 did so on a virtual board of Debian 13 after three runs that were killed."""
+    closed = "kex_exchange_identification: Connection closed by remote host"
+    world.boards["n1"].error = Unreachable(closed)
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            world.boards["n1"].error = None
+
+    monkeypatch.setattr("asyncio.sleep", sleep)
+    assert exit_code(await world.adopt("n1")) == 0
+    assert len(waits) == 2
+    assert world.asker.questions[0] == "n1: its sshd hangs up on us; again in 15 s"
+    world.boards["n1"].error = Unreachable(closed)
+    assert exit_code(await world.adopt("n1")) == 3
 
 
 async def test_a_changed_host_key_stops_everything(world: World) -> None:
