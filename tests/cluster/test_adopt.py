@@ -170,19 +170,6 @@ def test_another_fingerprint_stops_everything(strangers: Strangers) -> None:
     assert pins.pinned(NAME, "10.0.0.1") == ()
 
 
-def test_a_wrong_password_is_tried_once(strangers: Strangers) -> None:
-    answers = strangers.answers("n1", n1={"password": "mistyped it"})
-    said = strangers.refused("adopt", "n1", "--answers", answers, code=4)
-    assert "does not take this password for pi; it was offered once" in said
-    assert "mistyped it" not in said
-
-
-def test_the_makers_password_is_refused(strangers: Strangers) -> None:
-    said = strangers.refused("adopt", "n4", "--answers", strangers.answers("n4"), code=4)
-    assert "the maker's password still opens pi" in said
-    assert "raspberry" not in said
-
-
 def test_a_person_at_the_terminal(strangers: Strangers) -> None:
     """n2: no Python, 1970, and an unattended upgrade that has the lock of apt."""
     argv = ["-m", "wulfling", "-f", str(strangers.file), "adopt", "n2", "--user", "pi"]
@@ -211,6 +198,19 @@ def test_a_person_at_the_terminal(strangers: Strangers) -> None:
     assert seen == []
     assert strangers.on("n2", "python3 -c 'print(6 * 7)'") == "42\n"
     assert abs(int(strangers.on("n2", "date +%s")) - time.time()) < 60
+
+
+def test_a_wrong_password_is_tried_once(strangers: Strangers) -> None:
+    answers = strangers.answers("n1", n1={"password": "mistyped it"})
+    said = strangers.refused("adopt", "n1", "--answers", answers, code=4)
+    assert "does not take this password for pi; it was offered once" in said
+    assert "mistyped it" not in said
+
+
+def test_the_makers_password_is_refused(strangers: Strangers) -> None:
+    said = strangers.refused("adopt", "n4", "--answers", strangers.answers("n4"), code=4)
+    assert "the maker's password still opens pi" in said
+    assert "raspberry" not in said
 
 
 @pytest.mark.parametrize("seconds", [1.5, 3, 5])
