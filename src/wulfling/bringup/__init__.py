@@ -1,1 +1,1 @@
-"""Brings boards to their first boot: what an SD card has to carry, and writing it."""
+"""Boards before their first apply: cards to write, strangers to adopt."""

@@ -21,6 +21,7 @@ OUTPUT_UNREAD = 141  # 128 + SIGPIPE, as the shell has it for any program
 VERBS = {
     "init": ("init", "Write a starter cluster file."),
     "card": ("card", "Prepare an SD card or an image file for a node."),
+    "adopt": ("adopt", "Make nodes of new boards that have nothing but a password."),
     "plan": ("river", "Show what would change on every board, and change nothing."),
     "apply": ("river", "Bring every board to what the file says."),
     "verify": ("proof", "Prove the cluster with a real MPI job."),

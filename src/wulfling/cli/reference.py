@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from wulfling import errors
+from wulfling.bringup.adopt import Adopted
 from wulfling.cli import explain, show
 from wulfling.cli.main import OUTPUT_UNREAD, wulfling
 from wulfling.converge.outcome import CHANGES
@@ -269,8 +270,9 @@ _USAGE, _INTERRUPTED = 64, 130
 
 def _exit_codes() -> Lines:
     yield "Where several apply, `plan` and `apply` give 4 before 3 before 2. With 5, 6, 8 and 64"
-    yield "no resource of any node was changed. `node shell` gives the code of the shell or of the"
-    yield "command, and ssh's own 255 when the node does not answer."
+    yield "no resource of any node was changed. `adopt` goes on with the other boards and gives 4"
+    yield "before 5 before 3 at the end; with 8 nothing was sent to any. `node shell` gives the"
+    yield "code of the shell or of the command, and ssh's own 255 when the node does not answer."
     yield ""
     told = {
         0: "Done. `plan`: nothing to do; `verify`: proven; `status`: every node is well.",
@@ -399,6 +401,14 @@ _CARD_ROW = {
     "host_key": "SHA256:aRE8X86faxsoUIRjRg5nXbyFslrkQwa0e989byiOYyg",
     "remaining": [],
 }
+_ADOPT = {
+    "node": "The node's name",
+    "address": "Its address",
+    "adopted": "Whether it is a node now",
+    "changed": "What this run did there, in that order; empty when nothing was left to do",
+    "fingerprint": "Of the host key that is pinned for it",
+    "error": "Why it is not adopted",
+}
 _LAB_ROW = {
     "lab": "raspi-hpc",
     "board": "rpnode02",
@@ -415,6 +425,8 @@ def _json() -> Lines:
     finding = Finding("raspi-hpc", "nodes", Verdict.GOOD, "2 nodes are ready")
     node = NodeStatus("rpnode02", "10.0.0.2", ("compute",), True, "idle", "", 0.1, 231, 150, 600)
     resource = Directory(path="/nfs", why="what the others mount")
+    account = Step("rpnode02", "admin account", Status.CHANGED)
+    adopted = Adopted("rpnode02", "10.0.0.2", f"SHA256:{'A' * 43}", (account,), None)
     yield "These names are a promise: within this format they stay, and new ones may join them."
     yield "The text goes to stdout, all that is said to people goes to stderr."
     yield ""
@@ -426,6 +438,7 @@ def _json() -> Lines:
         ("verify", "a list, one finding for each check", _FINDING, show.finding_json(finding)),
         ("status", "a list, the nodes in the file's order", _STATUS, node.as_json()),
         ("explain", "a list, the resources in their order", _EXPLAIN, explain._as_json(resource)),
+        ("adopt", "a list, the boards in the file's order", _ADOPT, adopted.as_json()),
         ("lab list", "a list, every board of every lab", _LAB, _LAB_ROW),
     )
     yield from _told("card write", "`card write -y -o json`:", _CARD, _CARD_ROW)

@@ -14,6 +14,7 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from wulfling import proc
@@ -70,12 +71,19 @@ _VIRTUAL = {
 T = TypeVar("T")
 
 
-def arguments(to: Address, user: str, *, interactive: bool = False) -> tuple[str, ...]:
+def arguments(
+    to: Address,
+    user: str,
+    *,
+    interactive: bool = False,
+    instead: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[str, ...]:
     """The whole ``ssh`` command for this address and account, up to the remote command.
 
     ``interactive`` is for a person at a terminal: ssh may ask, and gives the command a terminal.
+    ``instead`` are options (ssh_config(5)) that this one session has to have otherwise.
     """
-    options = dict(_OPTIONS)
+    options = {**_OPTIONS, **instead}
     if interactive:
         options |= {"BatchMode": "no", "RequestTTY": "auto", "LogLevel": "ERROR"}
     files = [_quoted(file) for file in to.known_hosts]
@@ -109,7 +117,7 @@ class Ssh:
 
         async def attempt(user: str) -> Link:
             remote = _as_root(user, f"/usr/bin/python3 -I -S -c {shlex.quote(STUB)}")
-            process = await _started((*arguments(to, user), remote))
+            process = await started((*arguments(to, user), remote))
             session = _Session(process, to, user)
             try:
                 await asyncio.wait_for(session.start(self._shipped()), START_TIMEOUT)
@@ -139,14 +147,14 @@ class Ssh:
         async def attempt(user: str) -> Finished:
             remote = shlex.join(argv)
             remote = _as_root(user, remote) if root else remote
-            process = await _started((*arguments(to, user), remote))
+            process = await started((*arguments(to, user), remote))
             try:
                 out, err = await asyncio.wait_for(process.communicate(stdin.encode()), timeout)
             except asyncio.TimeoutError:
                 said = f"no end after {timeout:g} s"
                 raise CommandFailed(argv, 124, said, where=to.node) from None
             finally:
-                await _hung_up(process)
+                await hung_up(process)
             code = process.returncode or 0
             words = err.decode(errors="replace")
             if code and (error := diagnosed(to, user, code, words)):
@@ -199,7 +207,7 @@ class _Session:
             raise error
 
     async def close(self) -> None:
-        await _hung_up(self._process)
+        await hung_up(self._process)
         self._listening.cancel()
 
     async def _loader_speaks(self) -> dict[str, Any]:
@@ -262,9 +270,13 @@ def _as_root(user: str, remote: str) -> str:
     return remote if user == "root" else f"LC_ALL=C.UTF-8 sudo -n {remote}"
 
 
-async def _started(argv: Sequence[str]) -> Process:
+async def started(argv: Sequence[str], env: Mapping[str, str] = MappingProxyType({})) -> Process:
+    """A running ssh that speaks English, with ``env`` beside our own environment.
+
+    Raises ``WulflingError`` when this machine has no ssh.
+    """
     try:
-        return await proc.converse(argv, env={**os.environ, "LC_ALL": "C"})
+        return await proc.converse(argv, env={**os.environ, **env, "LC_ALL": "C"})
     except CommandFailed as error:
         raise WulflingError(
             f"ssh does not start on this machine: {error.output}",
@@ -272,7 +284,7 @@ async def _started(argv: Sequence[str]) -> Process:
         ) from None
 
 
-async def _hung_up(process: Process) -> None:
+async def hung_up(process: Process) -> None:
     """End ssh if it still runs, and let the event loop see the ends of its pipes."""
     if process.stdin:
         process.stdin.close()
