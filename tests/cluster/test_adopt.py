@@ -25,7 +25,7 @@ from boards import Cluster
 
 from wulfling.transport import pins
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.crash  # it kills adopt, and takes eight minutes
 
 NAME = "test-adopt"
 NODES = ("n1", "n2", "n3", "n4")
