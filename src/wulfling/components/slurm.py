@@ -56,12 +56,12 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin
 booted=$(sed -n 's/^btime //p' /proc/stat)
 soon=$(($(date +%s) + 60))
 SLURM_TIME_FORMAT=%s timeout 30 squeue --noheader --nodelist="$(hostname)" \\
-    --states=running,suspended --format='%A %S' |
-while read -r job began; do
-    if [ "$began" -lt "$booted" ] || [ "$began" -gt "$soon" ]; then
-        pgrep -f "^slurmstepd: \\[$job\\." > /dev/null ||
-            scontrol requeue "$job" || scancel "$job"
-    fi
+    --states=running,suspended --Format=JobID,BatchFlag,StartTime |
+while read -r job batch began; do
+    [ "$began" -lt "$booted" ] || [ "$began" -gt "$soon" ] || continue
+    ! pgrep -f "^slurmstepd: \\[$job\\." > /dev/null || continue
+    # Never "requeue or else cancel": when another board was first, that cancels what waits.
+    if [ "$batch" = 1 ]; then scontrol requeue "$job"; else scancel "$job"; fi
 done
 """
 
