@@ -13,7 +13,6 @@ from wulfling.bringup.adopt_answers import Answer
 from wulfling.bringup.adopt_facts import DEFAULTS, HOST_KEY, Facts, parsed, question
 from wulfling.bringup.adopt_steps import (
     CLOSE_PASSWORDS,
-    LOCK,
     OPEN_PASSWORDS,
     TAKE_LOCK,
     USE_HOST_KEYS,
@@ -26,6 +25,7 @@ from wulfling.converge.events import Begin, OnEvent, StepDone, Waiting
 from wulfling.errors import IdentityMismatch, Locked, NodeFailed, Unreachable, WulflingError
 from wulfling.model.cluster import Cluster
 from wulfling.model.plan import Status, Step
+from wulfling.node.program import LOCK
 from wulfling.transport import pins
 from wulfling.transport.entry import (
     Offer,

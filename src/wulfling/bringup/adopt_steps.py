@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from wulfling.bringup.adopt_facts import HOST_KEY, HOSTNAME, MACHINE_ID, Facts, lines_of
 from wulfling.errors import NodeFailed
 from wulfling.model.resource import Resource
+from wulfling.node.program import LOCK
 from wulfling.node.resources.account import Group, User
 from wulfling.node.resources.packages import LOCK_PATIENCE, LOCKS
 
 CLOCK_TOLERANCE = 60  # seconds
 KEYS_ONLY_FILE = "/etc/ssh/sshd_config.d/00-wulfling-keys-only.conf"
-LOCK = "/run/wulfling.lock"  # the same as an apply's
 
 
 @dataclass(frozen=True)
