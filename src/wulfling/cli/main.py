@@ -22,6 +22,7 @@ VERBS = {
     "init": ("init", "Write a starter cluster file."),
     "card": ("card", "Prepare an SD card or an image file for a node."),
     "adopt": ("adopt", "Make nodes of new boards that have nothing but a password."),
+    "build": ("build", "Build the Slurm that the file asks for, where a board needs it."),
     "plan": ("river", "Show what would change on every board, and change nothing."),
     "apply": ("river", "Bring every board to what the file says."),
     "verify": ("proof", "Prove the cluster with a real MPI job."),

@@ -19,6 +19,7 @@ from wulfling.converge.events import OnEvent
 from wulfling.converge.observe import plan as observe
 from wulfling.converge.outcome import Outcome
 from wulfling.converge.session import Errand, Known
+from wulfling.model.cluster import Cluster
 from wulfling.model.plan import Status
 from wulfling.model.resource import Resource
 from wulfling.transport.ssh import Ssh
@@ -96,14 +97,19 @@ def talk(prepared: Setting, verb: Verb, *, show_progress: bool) -> Outcome:
     def compile_known(known: Known) -> Mapping[str, tuple[Resource, ...]]:
         from wulfling.components import compile_cluster
 
-        return compile_cluster(prepared.resolve(known.hardware, known.secrets))
+        nonlocal cluster
+        cluster = prepared.resolve(known.hardware, known.secrets)
+        return compile_cluster(cluster)
+
+    def bring(sha256: str) -> bytes:
+        return _built(cluster, sha256) or blob(sha256)
 
     errand = Errand(
         addresses=tuple(prepared.addresses.values()),
         head=cluster.head,
         operator=f"{getpass.getuser()}@{socket.gethostname()}",
         compile=compile_known,
-        blob=blob,
+        blob=bring,
         meanwhile=_import_components,
     )
     with Progress([node.name for node in cluster.nodes], shown=show_progress) as progress:
@@ -112,6 +118,15 @@ def talk(prepared: Setting, verb: Verb, *, show_progress: bool) -> Outcome:
             return await verb(errand, Ssh(), progress.take)
 
         return asyncio.run(converse())
+
+
+def _built(cluster: Cluster, sha256: str) -> bytes | None:
+    """The package with this hash that `wulfling build` has left on this machine."""
+    if cluster.slurm is None or cluster.slurm.build is None:
+        return None
+    from wulfling.bringup import slurm_repository
+
+    return slurm_repository.blob(slurm_repository.wanted(cluster), sha256)
 
 
 def _import_components() -> None:

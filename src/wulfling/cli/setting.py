@@ -30,10 +30,21 @@ class Setting:
     addresses: Mapping[str, Address]
 
     def resolve(
-        self, hardware: Mapping[str, Hardware] | None = None, secrets: Secrets | None = None
+        self,
+        hardware: Mapping[str, Hardware] | None = None,
+        secrets: Secrets | None = None,
+        *,
+        join: bool = True,
     ) -> Cluster:
-        """The cluster as far as it is known: what the file says and what was measured."""
-        return spec.resolve(self.spec, hardware or {}, secrets, self.admin_keys)
+        """The cluster as far as it is known: what the file says and what was measured, and with
+        ``join`` the packages that were built for it. Raises ``WulflingError`` when some are not
+        built yet."""
+        cluster = spec.resolve(self.spec, hardware or {}, secrets, self.admin_keys)
+        if not join or cluster.slurm is None or cluster.slurm.build is None:
+            return cluster
+        from wulfling.bringup.slurm_repository import joined  # few clusters build their Slurm
+
+        return joined(cluster)
 
 
 def setting(file: Path) -> Setting:

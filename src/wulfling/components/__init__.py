@@ -10,7 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from wulfling.components import access, accounting, mpi, munge, slurm, storage, system
+from wulfling.components import (
+    access,
+    accounting,
+    mpi,
+    munge,
+    repository,
+    slurm,
+    storage,
+    system,
+)
 from wulfling.model.cluster import Cluster, Node
 from wulfling.model.resource import Resource
 from wulfling.node.resources.packages import Packages
@@ -34,6 +43,7 @@ COMPONENTS = (
     Component("storage", storage.resources),
     Component("mpi", mpi.resources),
     Component("munge", munge.resources),
+    Component("repository", repository.resources, repository.before),
     Component("accounting", accounting.resources, accounting.before),
     Component("slurm", slurm.resources, slurm.before),
 )
@@ -57,14 +67,23 @@ def _ordered(cluster: Cluster, node: Node) -> Iterator[Resource]:
         yield from component.before(cluster, node)
     rest: list[Resource] = []
     names: set[str] = set()
+    versions: set[tuple[str, str]] = set()
+    awaits: dict[str, None] = {}
     reasons: list[str] = []
     for component in COMPONENTS:
         for resource in component.resources(cluster, node):
             if isinstance(resource, Packages):
                 names.update(resource.names)
+                versions.update(resource.versions)
+                awaits.update(dict.fromkeys(resource.awaits))
                 reasons.append(f"{component.name}: {resource.why}")
             else:
                 rest.append(resource)
     if names:
-        yield Packages(names=tuple(sorted(names)), why="; ".join(reasons))
+        yield Packages(
+            names=tuple(sorted(names)),
+            versions=tuple(sorted(versions)),
+            awaits=tuple(awaits),
+            why="; ".join(reasons),
+        )
     yield from rest

@@ -51,8 +51,13 @@ def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
     which user is calling (2-33)."""
     if not _keeps_accounts(cluster, node):
         return
+    assert cluster.slurm
     settings = _mariadb_settings()
-    yield Packages(names=("mariadb-server", "slurmdbd"), why="accounts and finished jobs")
+    yield Packages(
+        names=("mariadb-server", *cluster.slurm.packages(node, "slurmdbd")),
+        versions=cluster.slurm.versions(node, "slurmdbd"),
+        why="accounts and finished jobs",
+    )
     yield Service(
         unit="mariadb.service",
         configured=digest(settings.content),
@@ -80,7 +85,7 @@ def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
     yield drop_in
     yield Service(
         unit="slurmdbd.service",
-        configured=digest(daemon.content, drop_in.content),
+        configured=digest(daemon.content, drop_in.content, *cluster.slurm.version_read),
         watches=(daemon.key, drop_in.key, "service:munge.service"),
         ready=("bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/6819"),
         why="keeps the accounts; the controller has to find it at its first start",

@@ -82,13 +82,35 @@ def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
     if not _takes_part(cluster):
         return
     if node.roles & {Role.HEAD, Role.COMPUTE, Role.LOGIN}:
-        yield Packages(names=("slurm-client",), why="srun, sbatch, squeue")
-        yield Directory(path="/var/log/slurm", owner="slurm", group="slurm")
-        yield Directory(path="/var/lib/slurm", owner="slurm", group="slurm")
+        yield _packages(cluster, node, "slurm-client", "srun, sbatch, squeue")
+        yield from _folders(cluster, node)
     if node.name == cluster.head:
-        yield from _controller(cluster)
+        yield from _controller(cluster, node)
     if node.has(Role.COMPUTE):
         yield from _compute(cluster, node)
+
+
+def _packages(cluster: Cluster, node: Node, name: str, why: str) -> Packages:
+    """One of Slurm's packages. When one version goes to all boards, the head's daemons run it
+    before any other board gets it: a slurmd that is newer than its controller is not understood
+    (upgrades.html of Slurm)."""
+    assert cluster.slurm
+    later = cluster.slurm.build is not None and node.name != cluster.head
+    return Packages(
+        names=cluster.slurm.packages(node, name),
+        versions=cluster.slurm.versions(node, name),
+        awaits=(f"{cluster.head}/service:slurmctld.service",) if later else (),
+        why=why,
+    )
+
+
+def _folders(cluster: Cluster, node: Node) -> Iterator[Resource]:
+    """Slurm's own packaging makes no account, so they come with the account there."""
+    assert cluster.slurm
+    if cluster.slurm.build and cluster.slurm.build.repository(node.hardware):
+        return
+    yield Directory(path="/var/log/slurm", owner="slurm", group="slurm")
+    yield Directory(path="/var/lib/slurm", owner="slurm", group="slurm")
 
 
 def _takes_part(cluster: Cluster) -> bool:
@@ -107,8 +129,9 @@ def _configuration(cluster: Cluster) -> tuple[File, File]:
     )
 
 
-def _controller(cluster: Cluster) -> Iterator[Resource]:
-    yield Packages(names=("slurmctld",), why="the controller")
+def _controller(cluster: Cluster, node: Node) -> Iterator[Resource]:
+    assert cluster.slurm
+    yield _packages(cluster, node, "slurmctld", "the controller")
     drop_in = _drop_in("slurmctld", SLURMCTLD_DROP_IN)
     yield from drop_in
     yield Directory(path="/var/lib/slurm/slurmctld", owner="slurm", group="slurm", mode=0o700)
@@ -116,7 +139,9 @@ def _controller(cluster: Cluster) -> Iterator[Resource]:
     files = _configuration(cluster)
     yield Service(
         unit="slurmctld.service",
-        configured=digest(*(file.content for file in (*files, drop_in[1]))),
+        configured=digest(
+            *(file.content for file in (*files, drop_in[1])), *cluster.slurm.version_read
+        ),
         watches=(*tuple(file.key for file in (*files, drop_in[1])), "service:munge.service"),
         ready=("scontrol", "ping"),
         why="the controller; running jobs survive its restart",
@@ -138,7 +163,8 @@ def _controller(cluster: Cluster) -> Iterator[Resource]:
 
 
 def _compute(cluster: Cluster, node: Node) -> Iterator[Resource]:
-    yield Packages(names=("slurmd",), why="runs the jobs on this board")
+    assert cluster.slurm
+    yield _packages(cluster, node, "slurmd", "runs the jobs on this board")
     drop_in = _drop_in("slurmd", SLURMD_DROP_IN)
     yield from drop_in
     yield Directory(path="/var/lib/slurm/slurmd", owner="slurm", group="slurm")
@@ -170,7 +196,7 @@ def _compute(cluster: Cluster, node: Node) -> Iterator[Resource]:
         watched += [f"file:{SLURM_CONF}", f"file:{CGROUP_CONF}"]
     yield Service(
         unit="slurmd.service",
-        configured=digest(*texts),
+        configured=digest(*texts, *cluster.slurm.version_read),
         watches=tuple(watched),
         awaits=() if local else (f"{cluster.head}/service:slurmctld.service",),
         why="takes jobs from the controller; running jobs survive its restart (KillMode=process)",

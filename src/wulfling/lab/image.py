@@ -91,7 +91,7 @@ def _build(wanted: Ingredients, image: Path, proxy: str) -> None:
     overlay.write_bytes(recipe.overlay())
     wishes.write_text("\n".join(modules.files(wanted.kernel)) + "\n")
     words = (
-        *_namespace(),
+        *namespace(),
         "/bin/sh",
         "-c",
         recipe.BUILD_SCRIPT,
@@ -144,7 +144,7 @@ def _environment(wanted: Ingredients, work: Path) -> dict[str, str]:
     }
 
 
-def _namespace() -> tuple[str, ...]:
+def namespace() -> tuple[str, ...]:
     """The words that run a program as root of its own mounts and processes.
 
     A plain user gets a user namespace with its subordinate ids; root is root already. All that

@@ -78,11 +78,69 @@ class Partition:
 
 
 @dataclass(frozen=True)
+class Repository:
+    """A signed apt repository with Slurm for the boards of one release and architecture."""
+
+    os_codename: str
+    arch: str
+    packages: tuple[tuple[str, str], ...]  # name and sha256 of each file
+    index: str  # what apt reads as Packages
+    release: str  # what apt reads as InRelease: the hash of the index, signed
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return f"{self.os_codename}-{self.arch}"
+
+
+@dataclass(frozen=True)
+class SlurmBuild:
+    """One version of Slurm on every board.
+
+    Boards of the Debian release ``source`` have it from Debian; the others have a repository,
+    once their packages are built.
+    """
+
+    version: str  # "24.11.5"
+    source: str  # "trixie"
+    key: str = ""  # public half of the key that signs the repositories, in ASCII armour
+    repositories: tuple[Repository, ...] = ()
+
+    def repository(self, hardware: Hardware | None) -> Repository | None:
+        """The one for a board, ``None`` when Debian has what it needs."""
+        for repository in self.repositories:
+            kind = (repository.os_codename, repository.arch)
+            if hardware and kind == (hardware.os_codename, hardware.arch):
+                return repository
+        return None
+
+
+@dataclass(frozen=True)
 class Slurm:
     """The scheduler's part of the file. ``extra`` are the user's own slurm.conf keys."""
 
     partitions: tuple[Partition, ...]
     extra: tuple[tuple[str, str], ...] = ()
+    build: SlurmBuild | None = None  # None: what each distribution brings
+
+    def packages(self, node: Node, *names: str) -> tuple[str, ...]:
+        """What Debian's packages ``names`` ("slurmctld") are called on ``node``: Slurm's own
+        packaging puts slurm-smd before its names, and calls the client so as well."""
+        if self.build is None or self.build.repository(node.hardware) is None:
+            return names
+        return tuple(f"slurm-smd-{name.removeprefix('slurm-')}" for name in names)
+
+    def versions(self, node: Node, *names: str) -> tuple[tuple[str, str], ...]:
+        """How the versions of these packages have to begin, when one was asked for."""
+        if self.build is None:
+            return ()
+        return tuple((name, f"{self.build.version}-") for name in self.packages(node, *names))
+
+    @property
+    def version_read(self) -> tuple[str, ...]:
+        """The version that was asked for, as a part of what daemons read when they start: a
+        running one has to be started again after its package was replaced."""
+        return (self.build.version,) if self.build else ()
 
 
 @dataclass(frozen=True)

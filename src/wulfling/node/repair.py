@@ -86,7 +86,7 @@ def _journal(board: Board) -> Iterator[str]:
     keys = board.lines(JOURNAL)
     for key in keys:
         kind, _, path = key.partition(":")
-        if kind in ("file", "block", "link", "kernel"):
+        if kind in ("file", "blob", "block", "link", "kernel"):
             unfinished(board.path(path)).unlink(missing_ok=True)
         yield f"the last run was cut off at {key}, which is looked at again"
     if keys:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Address, IPv4Network
 
+from wulfling.model.slurm_releases import SLURM
 from wulfling.spec.problem import Refused, did_you_mean, show
 
 UNLIMITED = -1
@@ -170,6 +171,16 @@ def slurm_key(text: str) -> str:
     """A key of slurm.conf."""
     if not _KEY.fullmatch(text):
         raise Refused(f"{show(text)} is not a key of slurm.conf", "keys are letters and digits")
+    return text
+
+
+def slurm_version(text: str) -> str:
+    """A version of Slurm, "24.11.5"."""
+    if not re.fullmatch(r"[0-9]{2}\.[0-9]{2}\.[0-9]{1,3}", text):
+        raise Refused(f"{show(text)} is no version of Slurm", "write it in full: 24.11.5")
+    if ".".join(text.split(".")[:2]) not in SLURM:
+        message = f"this wulfling knows no Slurm {show(text)}"
+        raise Refused(message, f"it knows {SLURM[0]} to {SLURM[-1]}")
     return text
 
 

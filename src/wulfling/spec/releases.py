@@ -6,9 +6,7 @@ from collections.abc import Iterator
 
 from wulfling.errors import NodeFailed
 from wulfling.model.cluster import Cluster, Hardware, Node, Role
-
-# In the order of their appearance; a controller counts back in this row.
-SLURM = ("20.11", "21.08", "22.05", "23.02", "23.11", "24.05", "24.11", "25.05", "25.11")
+from wulfling.model.slurm_releases import SLURM, understands
 
 PACKAGED = {
     ("debian", "12"): "22.05",
@@ -19,8 +17,10 @@ PACKAGED = {
     ("ubuntu", "24.04"): "23.11",
 }
 
+BUILDABLE = {"24.11": ("24.11.5", "trixie")}
+"""What can be built for boards whose own release has an older one: version and source."""
+
 FIRST_WITH_CGROUP_V2 = "22.05"
-FIRST_THAT_REACHES_THREE_BACK = "24.11"
 
 
 def check(cluster: Cluster) -> None:
@@ -28,9 +28,10 @@ def check(cluster: Cluster) -> None:
 
     A controller talks to daemons of its own release and of the two before, from 24.11 on of
     the three before, and never to newer ones (upgrades.html of Slurm). Boards that were never
-    reached, and systems whose Slurm is not known here, are let through.
+    reached, and systems whose Slurm is not known here, are let through, and so is every board
+    when one version is built for all.
     """
-    if cluster.slurm is None:
+    if cluster.slurm is None or cluster.slurm.build is not None:
         return
     refused = dict(_refused(cluster))
     if refused:
@@ -55,12 +56,6 @@ def _refused(cluster: Cluster) -> Iterator[tuple[str, str]]:
             yield node.name, f"{has}, and the head's {controller} does not understand it"
 
 
-def understands(controller: str, daemon: str) -> bool:
-    """Whether a controller of one release ("24.11") talks to a daemon of another."""
-    reach = 3 if SLURM.index(controller) >= SLURM.index(FIRST_THAT_REACHES_THREE_BACK) else 2
-    return 0 <= SLURM.index(controller) - SLURM.index(daemon) <= reach
-
-
 def _ways_out(cluster: Cluster, refused: tuple[str, ...]) -> str:
     head = cluster.node(cluster.head)
     names = " and ".join(refused)
@@ -73,6 +68,13 @@ def _ways_out(cluster: Cluster, refused: tuple[str, ...]) -> str:
     workers = [name for name in refused if name != cluster.head]
     if workers:
         ways.append(f"take the roles compute and login from {' and '.join(workers)}")
+    newest = max((_slurm(node.hardware) for node in cluster.nodes), key=_age)
+    if newest in BUILDABLE:
+        version, source = BUILDABLE[newest]
+        ways.append(
+            "build one version for all boards:"
+            f" `slurm: {{build: {{version: {version}, source: {source}}}}}`"
+        )
     return ", or ".join(ways) or f"install a newer system on {names}"
 
 
@@ -90,6 +92,10 @@ def _could_lead(cluster: Cluster, candidate: Node) -> bool:
 def _slurm(hardware: Hardware | None) -> str:
     """The release in a board's own packages, "" when that is not known."""
     return PACKAGED.get((hardware.os_id, hardware.os_version), "") if hardware else ""
+
+
+def _age(release: str) -> int:
+    return SLURM.index(release) if release else -1
 
 
 def _system(node: Node) -> str:

@@ -21,6 +21,7 @@ from wulfling.model.cluster import (
     Secrets,
     Share,
     Slurm,
+    SlurmBuild,
 )
 from wulfling.spec import notation, releases
 from wulfling.spec.members import Member, members, network_of
@@ -157,6 +158,7 @@ def _slurm(spec: Spec, nodes: tuple[Member, ...]) -> Slurm | None:
         return None
     declared = partitions(spec)
     default = default_partition(declared)
+    build = spec.slurm.build
     return Slurm(
         partitions=tuple(
             Partition(
@@ -169,6 +171,7 @@ def _slurm(spec: Spec, nodes: tuple[Member, ...]) -> Slurm | None:
             for name, partition in declared.items()
         ),
         extra=tuple(spec.slurm.extra.items()),
+        build=SlurmBuild(build.version, build.source) if build else None,
     )
 
 

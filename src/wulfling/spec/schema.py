@@ -209,6 +209,10 @@ SlurmKey = Annotated[
 SlurmValue = Annotated[
     str, Written(notation.slurm_value, _json(["string", "integer", "number", "boolean"]))
 ]
+SlurmVersion = Annotated[
+    str, Written(notation.slurm_version, _json("string", pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$"))
+]
+SlurmSource = Annotated[Literal["trixie"], _one_of("release to build from", "trixie")]
 KeyEntry = Annotated[str, Written(_path, _json("string"), "a public key or the path of one")]
 Uid = Annotated[int, _number(1000, 59_999)]
 Locale = Annotated[str, Written(notation.locale, _json("string", pattern="^[a-zA-Z_.@0-9-]+$"))]
@@ -300,11 +304,29 @@ class PartitionSpec(Part):
     )
 
 
+class SlurmBuildSpec(Part):
+    """One version of Slurm on all boards, built where their own release has another."""
+
+    version: SlurmVersion = Field(
+        description="The version, as Slurm counts them.", examples=["24.11.5"]
+    )
+    source: SlurmSource = Field(
+        "trixie",
+        description="The Debian release that has this version. The others get packages built of"
+        " its source by `wulfling build`.",
+    )
+
+
 class SlurmSpec(Part):
     """The scheduler."""
 
     partitions: Annotated[Mapping[PartitionName, PartitionSpec], Block({})] = Field(
         {}, description="Partitions by name. Default: `batch` with all compute nodes."
+    )
+    build: SlurmBuildSpec | None = Field(
+        None,
+        description="Build one version for all boards. Default: every board has the Slurm of its"
+        " own Debian or Ubuntu.",
     )
     extra: Annotated[Mapping[SlurmKey, SlurmValue], Block({})] = Field(
         {},

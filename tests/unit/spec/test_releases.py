@@ -9,7 +9,7 @@ import pytest
 from tests.unit.measured import PI
 
 from wulfling.errors import NodeFailed
-from wulfling.model.cluster import Cluster, Node, Role, Slurm
+from wulfling.model.cluster import Cluster, Node, Role, Slurm, SlurmBuild
 from wulfling.spec import releases
 
 
@@ -78,8 +78,15 @@ def test_the_refusal_says_why_and_what_to_do() -> None:
         "n2 has Debian 13 with Slurm 24.11, and the head's 22.05 does not understand it"
     )
     assert caught.value.hint == (
-        "install Debian 12 on n2, or take the roles compute and login from n2"
+        "install Debian 12 on n2, or take the roles compute and login from n2, or build one"
+        " version for all boards: `slurm: {build: {version: 24.11.5, source: trixie}}`"
     )
+
+
+def test_one_version_for_all_boards_is_no_mix() -> None:
+    mixed = cluster("debian 12", "debian 13")
+    build = SlurmBuild("24.11.5", "trixie")
+    releases.check(replace(mixed, slurm=Slurm(partitions=(), build=build)))
 
 
 def test_another_head_may_be_a_way_out() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from wulfling.errors import WulflingError
 from wulfling.model.resource import Resource
 from wulfling.node.resources.account import Group, User
+from wulfling.node.resources.blob import Blob
 from wulfling.node.resources.block import Block
 from wulfling.node.resources.database import Database
 from wulfling.node.resources.directory import Directory
@@ -18,6 +19,7 @@ from wulfling.node.resources.link import Link
 from wulfling.node.resources.packages import Packages
 from wulfling.node.resources.service import Service
 from wulfling.node.resources.slurm import Account, AccountingCluster, Association
+from wulfling.node.resources.slurm_upgrade import SlurmUpgrade
 from wulfling.node.resources.wheel import Wheel
 
 KINDS: dict[str, type[Resource]] = {
@@ -26,6 +28,7 @@ KINDS: dict[str, type[Resource]] = {
         Account,
         AccountingCluster,
         Association,
+        Blob,
         Block,
         Database,
         Directory,
@@ -36,6 +39,7 @@ KINDS: dict[str, type[Resource]] = {
         Link,
         Packages,
         Service,
+        SlurmUpgrade,
         User,
         Wheel,
     )

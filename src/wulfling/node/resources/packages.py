@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
@@ -34,11 +34,17 @@ _INSTALLED = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Packages(Resource):
-    """Packages by name. What else is installed is not our business."""
+    """Packages by name. What else is installed is not our business.
+
+    ``versions`` are pairs of one of these names and how its version has to begin ("24.11.5-");
+    the others may have any. Whoever asks for a version also sees to it that apt prefers it
+    (apt_preferences(5)).
+    """
 
     kind: ClassVar[str] = "packages"
 
     names: tuple[str, ...]
+    versions: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -47,17 +53,28 @@ class Packages(Resource):
     def observe(self, board: Board) -> Packages:
         """Those of ``names`` that are installed, from dpkg's own table (dpkg(1))."""
         there = board.once(DPKG_STATUS, lambda: installed(board))
-        return Packages(names=tuple(name for name in self.names if name in there))
+        found = []
+        if self.versions:
+            now = board.once(f"versions {DPKG_STATUS}", lambda: versions(board))
+            for name, start in self.versions:
+                version = now.get(name, "") if name in there else ""
+                found.append((name, start if version.startswith(start) else version))
+        return Packages(
+            names=tuple(name for name in self.names if name in there), versions=tuple(found)
+        )
 
     def converge(self, board: Board, observed: Resource | None) -> None:
         """Install what is missing. Waits for another apt (ten minutes) instead of failing."""
         assert isinstance(observed, Packages)
         missing = [name for name in self.names if name not in observed.names]
+        other = [name for name, _ in set(self.versions) - set(observed.versions)]
+        missing += sorted(set(other) - set(missing))
         wait_for_dpkg(board)
-        refused = _update(board) if _lists_are_old(board) else ""
+        refused = _update(board) if other or _lists_are_old(board) else ""
         with no_daemon_starts(board):
             _install(board, missing, refused)
-        board.forget(DPKG_STATUS, "units", "/etc/passwd", "/etc/group")
+        board.forget(DPKG_STATUS, f"versions {DPKG_STATUS}")
+        board.forget("units", "/etc/passwd", "/etc/group")
 
     def commands(self) -> tuple[str, ...]:
         return (
@@ -71,7 +88,14 @@ class Packages(Resource):
     def difference(self, observed: Resource | None) -> tuple[str, ...]:
         """A line for each missing package."""
         there = observed.names if isinstance(observed, Packages) else ()
-        return tuple(f"+ {name}" for name in self.names if name not in there)
+        lines = [f"+ {name}" for name in self.names if name not in there]
+        before = dict(observed.versions) if isinstance(observed, Packages) else {}
+        lines += [
+            f"  {name}: {before[name]} -> {start.rstrip('-')}"
+            for name, start in self.versions
+            if name in there and before.get(name) != start
+        ]
+        return tuple(lines)
 
 
 @contextmanager
@@ -132,6 +156,24 @@ def installed(board: Board) -> frozenset[str]:
     except FileNotFoundError:
         return frozenset()
     return frozenset(name.decode() for name in _INSTALLED.findall(table))
+
+
+def versions(board: Board) -> Mapping[str, str]:
+    """The version of every package in dpkg's table whose files are there, by name."""
+    found = {}
+    for paragraph in (board.text(DPKG_STATUS) or "").split("\n\n"):
+        name = version = ""
+        there = False
+        for line in paragraph.split("\n"):
+            if line.startswith("Package: "):
+                name = line[9:]
+            elif line.startswith("Version: "):
+                version = line[9:]
+            elif line.startswith("Status: "):
+                there = line.endswith((" installed", " unpacked", " half-configured"))
+        if name and there:
+            found[name] = version
+    return found
 
 
 def _install(board: Board, names: list[str], refused: str) -> None:

@@ -256,3 +256,26 @@ def test_commands() -> None:
         "sudo apt-get install --no-install-recommends chrony dbus hostname"
     )
     assert WANTED.undo() == ("sudo apt-get remove chrony dbus hostname",)
+
+
+PINNED = Packages(names=("dbus", "slurmd"), versions=(("slurmd", "24.11.5-"),))
+SLURMD = "Package: {}\nStatus: install ok installed\nVersion: {}\n\n"
+
+
+def test_a_version_is_one_that_begins_so(board: Board, root: Path) -> None:
+    table = SLURMD.format("dbus", "1") + SLURMD.format("slurmd", "24.11.5-4+deb13u1")
+    (root / "var/lib/dpkg/status").write_text(table)
+    assert PINNED.observe(board) == PINNED
+
+
+def test_another_version_is_a_change_that_names_both(board: Board, root: Path) -> None:
+    table = SLURMD.format("dbus", "1") + SLURMD.format("slurmd", "24.11.55-1")
+    (root / "var/lib/dpkg/status").write_text(table)
+    observed = PINNED.observe(board)
+    assert observed != PINNED
+    assert PINNED.difference(observed) == ("  slurmd: 24.11.55-1 -> 24.11.5",)
+
+
+def test_a_package_that_is_not_there_is_told_once(board: Board, root: Path) -> None:
+    (root / "var/lib/dpkg/status").write_text(SLURMD.format("dbus", "1"))
+    assert PINNED.difference(PINNED.observe(board)) == ("+ slurmd",)

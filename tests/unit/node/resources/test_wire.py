@@ -12,6 +12,7 @@ from wulfling.errors import WulflingError
 from wulfling.model.resource import Resource
 from wulfling.node.resources import KINDS, as_json, from_json
 from wulfling.node.resources.account import Group, User
+from wulfling.node.resources.blob import Blob
 from wulfling.node.resources.block import Block
 from wulfling.node.resources.database import Database
 from wulfling.node.resources.directory import Directory
@@ -22,12 +23,14 @@ from wulfling.node.resources.link import Link
 from wulfling.node.resources.packages import Packages
 from wulfling.node.resources.service import Service
 from wulfling.node.resources.slurm import Account, AccountingCluster, Association
+from wulfling.node.resources.slurm_upgrade import SlurmUpgrade
 from wulfling.node.resources.wheel import Wheel
 
 ONE_OF_EACH: tuple[Resource, ...] = (
     Account(account="a", description="d", organization="o"),
     AccountingCluster(cluster="c"),
     Association(user="u", account="a", limits=(("cpu", 4), ("mem", 1024))),
+    Blob(path="/b", sha256="ff"),
     Block(path="/etc/hosts", text="x\n", without=("127.*", "y"), label="other"),
     Database(database="d", user="u"),
     Directory(path="/d", owner="o", group="g", mode=0o2775),
@@ -36,7 +39,7 @@ ONE_OF_EACH: tuple[Resource, ...] = (
     Hostname(value="rpnode01"),
     KernelFlags(file="/boot/cmdline.txt", flags=("a=1", "b")),
     Link(path="/l", target="t"),
-    Packages(names=("a", "b")),
+    Packages(names=("a", "b"), versions=(("a", "1-"),)),
     Service(
         unit="u.service",
         enabled=False,
@@ -48,6 +51,7 @@ ONE_OF_EACH: tuple[Resource, ...] = (
         ready_timeout=5,
         awaits=("rpnode01/service:x",),
     ),
+    SlurmUpgrade(version="24.11.5", database="d"),
     User(user="u", uid=1, gid=1, home="/h", shell="/s", system=True),
     Wheel(distribution="d", version="1", blob="ff", into="/i"),
 )
