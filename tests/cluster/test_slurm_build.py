@@ -82,10 +82,11 @@ def test_the_private_key_is_on_no_board(built: Cluster) -> None:
         assert built.on(node, asked).strip() == "nowhere"
 
 
-def test_a_step_back_is_refused_in_words(built: Cluster) -> None:
+def test_a_version_that_is_not_built_is_named_with_the_command(built: Cluster) -> None:
     built.file.write_text(FILE.replace("24.11.5", "24.11.4"), encoding="utf-8")
     process = built.start("plan")
     said = "".join(process.communicate(timeout=300))
     built.file.write_text(FILE, encoding="utf-8")
-    assert process.returncode != 0
-    assert "Slurm 24.11.4 is not built yet" in said
+    assert process.returncode == 1
+    assert "Slurm 24.11.4 is not built yet for Debian 12 amd64" in said
+    assert "hint: wulfling build" in said
