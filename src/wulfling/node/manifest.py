@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from wulfling.model.resource import Resource
 from wulfling.node.board import STATE, Board
+from wulfling.node.resources.blob import Blob
 from wulfling.node.resources.block import Block
 from wulfling.node.resources.file import File, sync_directory, write_atomically
 from wulfling.node.resources.service import Service, is_ours
@@ -79,7 +80,7 @@ def retired(board: Board, declared: Sequence[Resource]) -> Iterator[Resource]:
     for kind, _, name in gone:
         if kind == "block":
             yield Block(path=name, text="")
-        known = kind == "link" or (kind == "file" and name in owned.files)
+        known = kind == "link" or (kind in ("file", "blob") and name in owned.files)
         if known and os.path.lexists(board.path(name)):
             yield Retired(path=name, sha256=owned.files.get(name, ""))
 
@@ -125,7 +126,8 @@ def read_manifest(board: Board) -> Manifest:
 
 
 def _hashes(declared: Sequence[Resource]) -> dict[str, str]:
-    return {r.path: _hash(r.content) for r in declared if isinstance(r, File)}
+    blobs = {r.path: r.sha256 for r in declared if isinstance(r, Blob)}
+    return {**blobs, **{r.path: _hash(r.content) for r in declared if isinstance(r, File)}}
 
 
 def _write_news(board: Board, old: Manifest, new: Manifest) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from wulfling.node.manifest import (
     retired,
     write_manifest,
 )
+from wulfling.node.resources.blob import Blob
 from wulfling.node.resources.block import Block
 from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
@@ -171,3 +173,14 @@ def test_a_run_that_takes_nothing_back_forgets_nothing(board: Board, manifest: P
     write_manifest(board, (CONF,), keep=True)
     assert set(read_manifest(board).keys) == set(keys(DECLARED))
     assert set(read_manifest(board).files) == {"/etc/x.conf"}
+
+
+def test_a_package_of_an_older_version_goes(root: Path) -> None:
+    content = b"\xff\x00 a package"
+    board = Board(root, blob=lambda sha256: content)
+    old = Blob(path="/var/old.deb", sha256=hashlib.sha256(content).hexdigest())
+    (root / "var/lib/wulfling").mkdir()
+    old.converge(board, None)
+    write_manifest(board, (old,), keep=False)
+    take_back(board)
+    assert not (root / "var/old.deb").exists()
