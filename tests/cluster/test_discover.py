@@ -133,9 +133,7 @@ def test_a_real_network_is_swept_by_the_same_words(unknown: Cluster) -> None:
     """What runs here is what runs at home: `ip` says which network, nobody says `--lab`. And a
     file that is there gets the new board and keeps its lines."""
     file = unknown.file.with_name("real.yaml")
-    text = (
-        "wulfling: 1\ncluster: real\n\nnodes:  # all\n  a: {address: 10.0.0.7}\n\n# who\nlogin: k\n"
-    )
+    text = "wulfling: 1\ncluster: real\n\nnodes:\n  a: {address: 10.0.0.7}\n\n# who\nlogin: k\n"
     file.write_text(text)
     argv = [*labs.inside(NAME), sys.executable, "-m", "wulfling", "-f", str(file), "discover"]
     env = {**os.environ, "HOME": str(file.parent), "XDG_STATE_HOME": str(file.parent)}

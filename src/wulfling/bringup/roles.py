@@ -69,7 +69,7 @@ def suggest(boards: Sequence[Measured]) -> tuple[Suggestion, ...]:
     if not boards:
         return ()
     head = _head(boards)
-    storage = _storage([board for board in boards if board is not head], len(boards))
+    storage = _storage(boards, head)
     return tuple(_suggestion(board, boards, head, storage) for board in boards)
 
 
@@ -101,12 +101,13 @@ def _understood(board: Measured, boards: Sequence[Measured]) -> int:
     )
 
 
-def _storage(boards: Sequence[Measured], total: int) -> Measured | None:
+def _storage(boards: Sequence[Measured], head: Measured) -> Measured | None:
     """A board for files alone: of three or more the one with the best disk; where all have
     cards, the one that computes least. None: the head serves files too."""
-    able = [board for board in boards if not board.on_wifi_only] or list(boards)
-    if not able or total < 3:
+    if len(boards) < 3:
         return None
+    others = [board for board in boards if board is not head]
+    able = [board for board in others if not board.on_wifi_only] or others
     fast = [board for board in able if board.best_disk and board.best_disk.kind in FAST_DISKS]
     if fast:
         order = {kind: -number for number, kind in enumerate(Kind)}
@@ -118,23 +119,24 @@ def _storage(boards: Sequence[Measured], total: int) -> Measured | None:
                 board.best_disk.gb if board.best_disk else 0,
             ),
         )
-    return min(able, key=lambda board: (board.computes, board.hardware.memory_mb, board.mbit))
+    return min(
+        able,
+        key=lambda board: (_understood_by(head, board), board.hardware.memory_mb, board.mbit),
+    )
 
 
 def _suggestion(
     board: Measured, boards: Sequence[Measured], head: Measured, storage: Measured | None
 ) -> Suggestion:
     if board is storage:
-        return Suggestion(board.name, (Role.STORAGE,), _why_storage(board, boards))
+        return Suggestion(board.name, (Role.STORAGE,), _why_storage(board, boards, head))
     if board is head:
         # With few boards none can be spared, and a head whose Slurm has no limits only leads.
         also = len(boards) < BOARDS_WITH_AN_IDLE_HEAD and board.computes
         roles = (Role.HEAD, Role.COMPUTE) if also else (Role.HEAD,)
         return Suggestion(board.name, roles, _why_head(board, boards, storage))
     if not _understood_by(head, board):
-        limits = "cannot hold jobs to their limits"
-        other = f"does not go with the head's {head.slurm}"
-        reason = f"its Slurm {board.slurm} {other if board.computes else limits}"
+        reason = _why_no_jobs(board, head)
         return Suggestion(board.name, (), f"{_size(board)}, {reason}: install another release")
     return Suggestion(board.name, (Role.COMPUTE,), _size(board))
 
@@ -165,14 +167,20 @@ def _why_head(board: Measured, boards: Sequence[Measured], storage: Measured | N
     return ", ".join(reasons)
 
 
-def _why_storage(board: Measured, boards: Sequence[Measured]) -> str:
+def _why_no_jobs(board: Measured, head: Measured) -> str:
+    limits = "cannot hold jobs to their limits"
+    other = f"does not go with the head's {head.slurm}"
+    return f"its Slurm {board.slurm} {other if board.computes else limits}"
+
+
+def _why_storage(board: Measured, boards: Sequence[Measured], head: Measured) -> str:
     disk = board.best_disk
     reasons = [_size(board)]
     if disk and disk.kind in FAST_DISKS:
         alone = sum(b.best_disk is not None and b.best_disk.kind in FAST_DISKS for b in boards) == 1
         reasons.append(f"{'the only' if alone else 'the best'} disk that is no card: {disk}")
-    elif not board.computes:
-        reasons.append(f"its Slurm {board.slurm} cannot hold jobs to their limits")
+    elif not _understood_by(head, board):
+        reasons.append(_why_no_jobs(board, head))
     else:
         reasons.append("it has the least to compute with, and serving files needs little")
         reasons.append(f"its {disk} is slow for many writers" if disk else "no disk was seen")
