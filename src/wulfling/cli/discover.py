@@ -30,6 +30,23 @@ if TYPE_CHECKING:
 
 HEADER = ("ADDRESS", "MAC", "NODE", "SEEMS TO BE")
 NOT_WRITTEN = 2  # as of a plan with changes
+KEYS = {
+    "address": "Its address",
+    "mac": "Of its network card; empty where that is not known",
+    "announced": "The name that it announces by multicast DNS",
+    "ssh": "Port 22: `open`, `shut` (nobody listens), `silent`",
+    "banner": "The first line that is said there",
+    "maker": "Who makes such network cards, as far as boards go",
+    "system": "`debian`, `raspbian`, `ubuntu`, from the banner; empty for all else",
+    "release": "Its release, `12`",
+    "node": "The node of the cluster file that it is; empty when it is none",
+    "new": "Whether it could become a node",
+    "name": "The name that a new one gets",
+    "remark": "What a person should look at",
+    "measured": "What it told of itself, where your key opens it: cores, memory, disks, links ...",
+    "suggested": "Roles and the reason, where it was measured",
+    "error": "Why it was not measured, where that was tried",
+}
 
 
 @dataclass(frozen=True)
@@ -98,8 +115,8 @@ def discover(
         _tell(found, suggestions, errors)
     written = bool(text) and _agreed(file, newcomers, yes, output) and _write(file, ground, text)
     if output == "json":
-        told = _json(found, measured, suggestions, errors)
-        click.echo(show.as_json({"file": str(file), "written": written, "machines": told}))
+        told = [row(one, measured, suggestions, errors) for one in found]
+        click.echo(show.as_json(told))
     strangers = any(one.name not in measured for one in newcomers)
     _tell_next(file, ground, found, newcomers, strangers=strangers, written=written)
     return NOT_WRITTEN if text and not written else 0
@@ -269,33 +286,28 @@ def _tell(
         click.echo(f"{node}: not measured: {error.message.splitlines()[0]}", err=True)
 
 
-def _json(
-    found: Sequence[Found],
+def row(
+    found: Found,
     measured: Mapping[str, Measured],
     suggestions: Sequence[Suggestion],
     errors: Mapping[str, WulflingError],
-) -> list[dict[str, Any]]:
+) -> dict[str, Any]:
+    """One machine for ``-o json``; the names are those of ``KEYS``."""
     from wulfling.node import devices, facts
 
-    told = []
-    by_name = {one.name: one for one in suggestions}
-    for one in found:
-        name = one.node or one.name
-        row = one.as_json() | {"measured": None, "suggested": None}
-        if name in measured:
-            board = measured[name]
-            row["measured"] = {
-                **facts.as_json(board.hardware),
-                **devices.as_json(board.devices),
-            }
-        elif name in errors:
-            row["error"] = errors[name].message
-        if name in by_name:
-            suggestion = by_name[name]
-            roles = [role.value for role in suggestion.roles]
-            row["suggested"] = {"roles": roles, "why": suggestion.why}
-        told.append(row)
-    return told
+    name = found.node or found.name
+    board = measured.get(name)
+    facts_of = board and facts.as_json(board.hardware) | devices.as_json(board.devices)
+    suggested = [
+        {"roles": [role.value for role in one.roles], "why": one.why}
+        for one in suggestions
+        if one.name == name
+    ]
+    return found.as_json() | {
+        "measured": facts_of,
+        "suggested": suggested[0] if suggested else None,
+        "error": errors[name].message if name in errors else "",
+    }
 
 
 def _tell_next(
