@@ -100,16 +100,14 @@ class Found:
 
 def own_addresses(door: Sequence[str] = ()) -> tuple[Own, ...]:
     """The addresses of this machine, or of the network that ``door`` opens, but for loopback."""
-    said = proc.run((*door, "ip", "-json", "-4", "address", "show", "up")).stdout
-    links = proc.run((*door, "ip", "-json", "link", "show", "up")).stdout
-    macs = {link["ifname"]: link.get("address", "") for link in json.loads(links)}
+    macs = {link["ifname"]: link.get("address", "") for link in _ip(door, "link", "show", "up")}
     return tuple(
         Own(
             link["ifname"],
             IPv4Interface((info["local"], info["prefixlen"])),
             macs.get(link["ifname"], ""),
         )
-        for link in json.loads(said)
+        for link in _ip(door, "-4", "address", "show", "up")
         for info in link.get("addr_info", ())
         if info.get("scope") == "global"
     )
@@ -120,8 +118,7 @@ def attached(own: Iterable[Own], door: Sequence[str] = ()) -> IPv4Network:
 
     Raises ``WulflingError`` when there are none or several.
     """
-    said = proc.run((*door, "ip", "-json", "-4", "route", "show", "default")).stdout
-    ways = [route.get("dev", "") for route in json.loads(said or "[]")]
+    ways = [route.get("dev", "") for route in _ip(door, "-4", "route", "show", "default")]
     networks = {o.interface: o.address.network for o in own if o.address.network.num_addresses > 1}
     for way in ways:
         if way in networks:
@@ -188,8 +185,13 @@ def look(
     patience = _PATIENCE + len(addresses) / 50
     argv = (*door, *_PYTHON, str(_SWEEP))
     said = proc.run(argv, stdin=json.dumps(order), timeout=patience).stdout
-    neighbours = proc.run((*door, "ip", "-json", "-4", "neigh", "show")).stdout
-    return machines(json.loads(said), json.loads(neighbours or "[]"))
+    return machines(json.loads(said), _ip(door, "-4", "neigh", "show"))
+
+
+def _ip(door: Sequence[str], *words: str) -> Any:
+    """What ip(8) shows, as a list."""
+    done = proc.run((*door, "ip", "-json", *words), hint="sudo apt-get install iproute2")
+    return json.loads(done.stdout or "[]")
 
 
 def _source(addresses: Sequence[IPv4Address], own: Iterable[Own]) -> str:
