@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from wulfling.model.cluster import Hardware, Role
 from wulfling.model.devices import Devices, Disk, Kind
-from wulfling.spec.releases import FIRST_WITH_CGROUP_V2, PACKAGED, SLURM, understands
+from wulfling.model.slurm_releases import SLURM, understands
+from wulfling.spec.releases import FIRST_WITH_CGROUP_V2, PACKAGED
 
 SMALLEST_HEAD = 900  # MiB: Slurm's daemons, MariaDB and NFS use 384 to 512 of them
 BOARDS_WITH_AN_IDLE_HEAD = 5  # from so many on the head has enough to do
