@@ -22,6 +22,9 @@ nodes:
   rpnode03: {address: 10.0.0.3}
 slurm:
   build: {version: 24.11.5, source: trixie}
+  partitions:
+    twelve: {nodes: "rpnode[01,03]", default: true}
+    thirteen: {nodes: rpnode02}
 people:
   pi: {account: compute}
 """
