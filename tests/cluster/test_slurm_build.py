@@ -72,6 +72,7 @@ def test_apt_refuses_a_list_that_somebody_changed(built: Cluster) -> None:
     update = "rm -rf /var/lib/apt/lists/10.0.0.1*; apt-get update"
     said = built.on("rpnode03", f"{update} -o APT::Update::Error-Mode=any 2>&1 || echo refused")
     built.on("rpnode01", f"cp -p /root/kept {index}")
+    built.on("rpnode03", "apt-get update")
     assert said.strip().endswith("refused")
     assert "Hash Sum" in said or "unexpected size" in said
 
