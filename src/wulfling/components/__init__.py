@@ -10,7 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from wulfling.components import access, accounting, mpi, munge, slurm, storage, system
+from wulfling.components import (
+    access,
+    accounting,
+    dhcp,
+    mpi,
+    munge,
+    package_cache,
+    router,
+    slurm,
+    software,
+    storage,
+    system,
+)
 from wulfling.model.cluster import Cluster, Node
 from wulfling.model.resource import Resource
 from wulfling.node.resources.packages import Packages
@@ -31,7 +43,11 @@ class Component:
 COMPONENTS = (
     Component("system", system.resources),
     Component("access", access.resources),
+    Component("router", router.resources),
+    Component("dhcp", dhcp.resources),
+    Component("package_cache", package_cache.resources),
     Component("storage", storage.resources),
+    Component("software", software.resources),
     Component("mpi", mpi.resources),
     Component("munge", munge.resources),
     Component("accounting", accounting.resources, accounting.before),

@@ -233,6 +233,26 @@ def country(text: str) -> str:
     return text
 
 
+def mac(text: str) -> str:
+    """A hardware address (IEEE 802) of one board: lower case, with colons."""
+    clean = text.strip().lower().replace("-", ":")
+    if not re.fullmatch("([0-9a-f]{2}:){5}[0-9a-f]{2}", clean):
+        hint = "write six pairs such as dc:a6:32:01:02:03; `ip link` on the board shows them"
+        raise Refused(f"{show(text)} is no hardware address", hint)
+    if int(clean[:2], 16) & 1 or clean == "00:00:00:00:00:00":
+        raise Refused(f"no board can have the hardware address {clean}", "write the board's own")
+    return clean
+
+
+def interface(text: str) -> str:
+    """The name of a network interface of Linux, at most 15 characters (IFNAMSIZ)."""
+    if text == "lo":
+        raise Refused("lo leads nowhere but to the board itself", "write one such as wlan0 or eth1")
+    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9_.-]{0,14}", text):
+        raise Refused(f"{show(text)} is no network interface", "write one such as wlan0 or eth1")
+    return text
+
+
 def address(text: str) -> IPv4Address:
     """An IPv4 address that one machine can have."""
     try:

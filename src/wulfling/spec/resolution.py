@@ -13,6 +13,7 @@ from wulfling.errors import WulflingError
 from wulfling.model.cluster import (
     Cards,
     Cluster,
+    Gateway,
     Hardware,
     Node,
     Partition,
@@ -24,7 +25,14 @@ from wulfling.model.cluster import (
 )
 from wulfling.spec import notation, releases
 from wulfling.spec.members import Member, members, network_of
-from wulfling.spec.schema import CardsSpec, LimitSpec, PartitionSpec, PersonSpec, Spec
+from wulfling.spec.schema import (
+    CardsSpec,
+    GatewaySpec,
+    LimitSpec,
+    PartitionSpec,
+    PersonSpec,
+    Spec,
+)
 
 DEFAULT_SHARES = ("/home", "/nfs")
 DEFAULT_PARTITION = "batch"
@@ -66,6 +74,7 @@ def resolve(
         login=spec.admin.name if virtual else spec.login,
         secrets=secrets,
         cards=_cards(spec.cards),
+        gateway=_gateway(spec.gateway, virtual),
     )
     releases.check(cluster)
     return cluster
@@ -131,6 +140,7 @@ def _node(node: Member, hardware: Hardware | None, virtual: bool) -> Node:
         cpus=node.cpus,
         # On a virtual board `memory:` is how large the board is made, and it is measured.
         memory_mb=None if virtual else node.memory_mb,
+        mac=node.mac,
     )
 
 
@@ -206,6 +216,16 @@ def _cards(cards: CardsSpec) -> Cards:
         locale=cards.locale,
         timezone=cards.timezone,
         country=cards.country,
+    )
+
+
+def _gateway(gateway: GatewaySpec, virtual: bool) -> Gateway:
+    return Gateway(
+        packages=gateway.packages,
+        # A virtual board has one cable, and no nftables in its kernel; ``rules`` says so.
+        nat=gateway.nat and not virtual,
+        dhcp=gateway.dhcp,
+        uplink=gateway.uplink,
     )
 
 

@@ -126,6 +126,30 @@ def _in_network(
         )
 
 
+def macs(draft: Draft) -> Iterator[Problem]:
+    """A hardware address belongs to one board."""
+    owner: dict[str, Member] = {}
+    for node in draft.nodes:
+        if node.mac is None or not draft.sound("nodes", node.key, "mac"):
+            continue
+        loc = ("nodes", node.key, "mac")
+        other = owner.setdefault(node.mac, node)
+        if other.key != node.key:
+            line = draft.document.place(("nodes", other.key, "mac")).line
+            yield draft.problem(
+                loc,
+                f"{node.name} has the hardware address {node.mac}, which {other.name} has in line"
+                f" {line}",
+                "each board has its own: `ip link` shows it",
+            )
+        elif other is not node:
+            yield draft.problem(
+                loc,
+                f"{node.key} are several boards, and {node.mac} is one",
+                "give each a line of its own",
+            )
+
+
 def networks(draft: Draft) -> Iterator[Problem]:
     """A network of virtual boards has room for this machine, too."""
     network = draft.spec.network
@@ -337,6 +361,7 @@ RULES = (
     roles,
     networks,
     addresses,
+    macs,
     memory,
     storage,
     slurm,

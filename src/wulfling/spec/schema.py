@@ -187,6 +187,9 @@ Address = Annotated[
 Network = Annotated[
     IPv4Network, Written(notation.network, _json("string", pattern="^[0-9.]+/[0-9]+$"))
 ]
+Mac = Annotated[
+    str, Written(notation.mac, _json("string", pattern="^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$"))
+]
 Domain = Annotated[str, Written(notation.domain, _json("string", format="hostname"))]
 UserName = Annotated[str, Written(notation.account_name, _NAME)]
 AccountName = Annotated[str, Written(_account, _NAME)]
@@ -213,6 +216,9 @@ KeyEntry = Annotated[str, Written(_path, _json("string"), "a public key or the p
 Uid = Annotated[int, _number(1000, 59_999)]
 Locale = Annotated[str, Written(notation.locale, _json("string", pattern="^[a-zA-Z_.@0-9-]+$"))]
 Timezone = Annotated[str, Written(notation.timezone, _json("string", pattern="^[A-Za-z0-9/_+-]+$"))]
+Interface = Annotated[
+    str, Written(notation.interface, _json("string", pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$"))
+]
 Country = Annotated[str, Written(notation.country, _json("string", pattern="^[A-Z]{2}$"))]
 
 
@@ -243,6 +249,11 @@ class NodeSpec(Part):
     address: Address = Field(
         description="IPv4 address. For folded names the address of the first; the others count up.",
         examples=["10.0.0.1"],
+    )
+    mac: Mac | None = Field(
+        None,
+        description="Hardware address of its network card, by which DHCP knows the board.",
+        examples=["dc:a6:32:01:02:03"],
     )
     roles: tuple[NodeRole, ...] | None = Field(
         None,
@@ -378,6 +389,31 @@ class CardsSpec(Part):
     )
 
 
+class GatewaySpec(Part):
+    """What the head does for boards behind it. Nothing, unless the file says so."""
+
+    packages: Flag = Field(
+        False,
+        description="Whether the head keeps Debian packages (apt-cacher-ng), so that each is"
+        " fetched from the internet once. While the head is away, boards fetch them as before.",
+    )
+    nat: Flag = Field(
+        False,
+        description="Whether the head is the boards' router to the internet: it forwards and"
+        " masquerades what they send, and they get a default route to it. Needs `uplink`.",
+    )
+    uplink: Interface = Field(
+        "",
+        description="The head's interface that leads to the internet, not to the boards.",
+        examples=["wlan0"],
+    )
+    dhcp: Flag = Field(
+        False,
+        description="Whether the head gives the boards their addresses of this file by DHCP, and"
+        " answers for their names by DNS (dnsmasq). Needs the `mac` of every other node.",
+    )
+
+
 class Spec(Part):
     """A cluster file."""
 
@@ -421,6 +457,11 @@ class Spec(Part):
     )
     cards: Annotated[CardsSpec, Block({})] = Field(
         {}, validate_default=True, description="SD cards of real boards."
+    )
+    gateway: Annotated[GatewaySpec, Block({})] = Field(
+        {},
+        validate_default=True,
+        description="What the head does for boards behind it: packages, router, addresses.",
     )
 
 
