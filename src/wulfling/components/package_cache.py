@@ -12,29 +12,41 @@ from wulfling.node.resources.packages import Packages
 from wulfling.node.resources.service import Service
 
 PORT = 3142
-SETTINGS_FILE = "/etc/apt-cacher-ng/zz_wulfling.conf"  # read after Debian's zz_debconf.conf
+SETTINGS_FILE = "/etc/wulfling-package-cache/acng.conf"
 START_FILE = "/usr/local/sbin/wulfling-package-cache"
 DROP_IN = "/etc/systemd/system/apt-cacher-ng.service.d/wulfling.conf"
 ASK_FILE = "/usr/local/sbin/wulfling-apt-proxy"
 APT_FILE = "/etc/apt/apt.conf.d/30wulfling-package-cache"
 
-# apt-cacher-ng does not know that the head's own apt may need a proxy to get out.
-START_TEXT = """#!/bin/sh
-# Start apt-cacher-ng; it fetches by the way that apt on this board goes (apt.conf(5)).
-eval "$(apt-config shell proxy Acquire::http::Proxy)"
-case ${proxy:-} in http*) set -- "Proxy=$proxy" ;; esac
-exec /usr/sbin/apt-cacher-ng -c /etc/apt-cacher-ng ForeGround=1 "$@"
+# Not Debian's own settings, which fetch from a mirror that the package found in sources.list or
+# made up, whatever mirror the boards ask for.
+SETTINGS_TEXT = """CacheDir: /var/cache/apt-cacher-ng
+LogDir: /var/log/apt-cacher-ng
+SupportDir: /usr/lib/apt-cacher-ng
+BindAddress: {address}
+Port: {port}
+ReportPage: acng-report.html
+ExThreshold: 4
 """
 
-# The port alone is not asked: a cache that hangs still has it open, and apt would wait for it.
+# apt-cacher-ng does not know that the head's own apt may need a proxy to get out.
+START_TEXT = f"""#!/bin/sh
+# Start apt-cacher-ng; it fetches by the way that apt on this board goes (apt.conf(5)).
+eval "$(apt-config shell proxy Acquire::http::Proxy)"
+case ${{proxy:-}} in http*) set -- "Proxy=$proxy" ;; esac
+exec /usr/sbin/apt-cacher-ng -c {SETTINGS_FILE.rpartition("/")[0]} ForeGround=1 "$@"
+"""
+
+# An open port is not enough: a cache that hangs has one, and so has one without the internet.
 # Silence leaves apt what it has otherwise, which may be another proxy.
 ASK_TEXT = """#!/bin/bash
-# Acquire::http::Proxy-Auto-Detect of apt.conf(5): the head's package cache while it answers.
-export cache={address}:{port}
-timeout 2 bash -c '
+# Acquire::http::Proxy-Auto-Detect of apt.conf(5): the head's package cache, if it can get $1.
+export cache={address}:{port} wanted=${{1:-/}}
+timeout 5 bash -c '
     exec 3<>"/dev/tcp/${{cache/://}}" || exit
-    printf "HEAD / HTTP/1.0\\r\\n\\r\\n" >&3
-    read -r word <&3 && [[ $word == HTTP/* ]] && echo "http://$cache"
+    printf "HEAD %s HTTP/1.0\\r\\n\\r\\n" "$wanted" >&3
+    read -r word status rest <&3
+    [[ $word == HTTP/* && $status != 5* ]] && echo "http://$cache"
 ' 2>/dev/null
 exit 0
 """
@@ -51,7 +63,7 @@ def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
         path=ASK_FILE,
         content=ASK_TEXT.format(address=address, port=PORT),
         mode=0o755,
-        why="names the cache while it answers, so that a dead head never stops apt",
+        why="names the cache while it delivers, so that a dead head never stops apt",
     )
     yield File(
         path=APT_FILE,
@@ -67,7 +79,7 @@ def _cache(address: str) -> Iterator[Resource]:
     )
     settings = File(
         path=SETTINGS_FILE,
-        content=f"BindAddress: {address}\nPort: {PORT}\n",
+        content=SETTINGS_TEXT.format(address=address, port=PORT),
         why="for the cluster's network and no other",
     )
     start = File(
@@ -85,7 +97,8 @@ def _cache(address: str) -> Iterator[Resource]:
         ),
         why="the address has to be there first; and a cache that ends is started again",
     )
-    yield from (settings, start, Directory(path=DROP_IN.rpartition("/")[0]), drop_in)
+    yield from (Directory(path=SETTINGS_FILE.rpartition("/")[0]), settings, start)
+    yield from (Directory(path=DROP_IN.rpartition("/")[0]), drop_in)
     yield Service(
         unit="apt-cacher-ng.service",
         configured=digest(settings.content, start.content, drop_in.content),

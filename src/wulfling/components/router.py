@@ -18,8 +18,9 @@ ROUTE_UNIT = "wulfling-route.service"
 UNITS = "/etc/systemd/system"
 
 # A table of our own: nothing of the user's is flushed, and the first two lines replace it in
-# one transaction (nft(8), "the table exists" and "delete"). From outside the boards are reached
-# by ssh alone, which takes keys; what they asked for themselves comes back.
+# one transaction (nft(8): `table` makes it if it is not there). Linux takes packets for any
+# address of its own on any interface, so the head's address inside needs the same guard as the
+# boards': its name server, packages and Slurm are not for the house.
 RULES_TEXT = """#!/usr/sbin/nft -f
 table ip wulfling_nat
 delete table ip wulfling_nat
@@ -28,11 +29,19 @@ table ip wulfling_nat {{
         type nat hook postrouting priority srcnat; policy accept;
         ip saddr {network} ip daddr != {network} oifname "{uplink}" masquerade
     }}
+    chain from_outside {{
+        ct state established,related accept
+        icmp type echo-request accept
+        tcp dport 22 accept
+        counter drop
+    }}
+    chain input {{
+        type filter hook input priority filter; policy accept;
+        iifname "{uplink}" ip daddr {network} jump from_outside
+    }}
     chain forward {{
         type filter hook forward priority filter; policy accept;
-        iifname "{uplink}" ip daddr {network} ct state established,related accept
-        iifname "{uplink}" ip daddr {network} tcp dport 22 accept
-        iifname "{uplink}" ip daddr {network} counter drop
+        iifname "{uplink}" ip daddr {network} jump from_outside
     }}
 }}
 """
