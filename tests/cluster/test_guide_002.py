@@ -106,3 +106,10 @@ def test_root_of_a_board_is_nobody_on_the_file_server(cluster: Cluster) -> None:
 def test_2_08_the_same_uid_everywhere(cluster: Cluster) -> None:
     uids = {cluster.on(n, "id -u pi").strip() for n in ("rpnode01", "rpnode02", "filenode01")}
     assert len(uids) == 1
+
+
+def test_1_24_ssh_takes_keys_and_trusted_boards_and_no_password(cluster: Cluster) -> None:
+    ask = "ssh -o BatchMode=yes -o PreferredAuthentications=none"
+    for node in ("rpnode01", "rpnode02", "filenode01"):
+        said = cluster.pi(f"{ask} {node} true 2>&1 || true")
+        assert "Permission denied (publickey,hostbased)" in said

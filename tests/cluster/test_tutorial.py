@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from boards import ROOT
+from boards import ROOT, Cluster, cluster_file
 
 pytestmark = pytest.mark.lab
 
@@ -46,8 +46,10 @@ def shape(text: str) -> list[str]:
 
 
 @pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[pexpect.spawn]:
-    """A shell in an empty folder, with ``wulfling`` in its path."""
+def terminal(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Iterator[pexpect.spawn]:
+    """A shell in an empty folder, with ``wulfling`` in its path. No board of an earlier run is
+    left: after a failure they were kept."""
+    Cluster(cluster_file(tmp_path_factory.mktemp("earlier"), NAME)).wulfling("lab", "destroy")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     shell = pexpect.spawn(
         "bash --norc --noprofile",

@@ -110,6 +110,8 @@ def _trust(cluster: Cluster) -> Iterator[Resource]:
     server = (
         f"AuthorizedKeysFile {KEYS_DIRECTORY}/%u .ssh/authorized_keys\n"
         "HostbasedAuthentication yes\nIgnoreRhosts yes\n"
+        # The first value counts, and ours is read before cloud-init's 50-cloud-init.conf.
+        "PasswordAuthentication no\nKbdInteractiveAuthentication no\n"
         # A laptop that falls asleep in an apply must not hold a board's lock for hours.
         "ClientAliveInterval 5\nClientAliveCountMax 3\n"
     )
