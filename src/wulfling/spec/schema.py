@@ -184,11 +184,16 @@ Release = Annotated[Literal["bookworm", "trixie"], _one_of("release", "bookworm"
 Address = Annotated[
     IPv4Address, Written(notation.address, _json("string", format="ipv4"), "an address")
 ]
+Mac = Annotated[
+    str,
+    Written(
+        notation.mac,
+        _json("string", pattern="^[0-9A-Fa-f]{2}([:-]?[0-9A-Fa-f]{2}){5}$"),
+        "an Ethernet address",
+    ),
+]
 Network = Annotated[
     IPv4Network, Written(notation.network, _json("string", pattern="^[0-9.]+/[0-9]+$"))
-]
-Mac = Annotated[
-    str, Written(notation.mac, _json("string", pattern="^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$"))
 ]
 Domain = Annotated[str, Written(notation.domain, _json("string", format="hostname"))]
 UserName = Annotated[str, Written(notation.account_name, _NAME)]
@@ -252,7 +257,8 @@ class NodeSpec(Part):
     )
     mac: Mac | None = Field(
         None,
-        description="Hardware address of its network card, by which DHCP knows the board.",
+        description="Ethernet address of the board's network card, which `wulfling discover`"
+        " finds. Only for a node that is not folded. Default: not known.",
         examples=["dc:a6:32:01:02:03"],
     )
     roles: tuple[NodeRole, ...] | None = Field(
