@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from wulfling.components import compile_cluster
-from wulfling.components.slurm import TASK_PROLOG
+from wulfling.components.slurm_conf import TASK_PROLOG
 from wulfling.components.software import PROFILE_FILE
 from wulfling.model.cluster import Cluster, Hardware, Share
 from wulfling.node.resources.directory import Directory
