@@ -29,7 +29,8 @@ from wulfling.model.plan import Plan, Status, Step
 from wulfling.model.resource import Resource
 from wulfling.node.resources import KINDS
 from wulfling.node.resources.directory import Directory
-from wulfling.spec.schema import VERSION, json_schema
+from wulfling.spec.schema import json_schema
+from wulfling.spec.values import VERSION
 
 FOLDER = Path(__file__).parents[3] / "docs" / "reference"
 NOTICE = "<!-- Written by ./dev docs from the program; do not edit. -->"

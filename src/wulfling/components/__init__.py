@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from wulfling.components import (
     access,
     accounting,
+    dhcp,
     mpi,
     munge,
+    package_cache,
     repository,
+    router,
     slurm,
+    software,
     storage,
     system,
 )
@@ -40,7 +44,11 @@ class Component:
 COMPONENTS = (
     Component("system", system.resources),
     Component("access", access.resources),
+    Component("router", router.resources),
+    Component("dhcp", dhcp.resources),
+    Component("package_cache", package_cache.resources),
     Component("storage", storage.resources),
+    Component("software", software.resources),
     Component("mpi", mpi.resources),
     Component("munge", munge.resources),
     Component("repository", repository.resources, repository.before),

@@ -46,6 +46,12 @@ OOMScoreAdjust=-900
 TASK_PROLOG_TEXT = """#!/bin/sh
 sed -n 's/^\\(UCX_[A-Z]*\\)="\\(.*\\)"$/export \\1=\\2/p' /etc/environment
 """
+# ... and the same goes for what /etc/profile.d says of programs.
+SOFTWARE_PROLOG_TEXT = """case ":$PATH:" in
+    *:{bin}:*) ;;
+    *) echo "export PATH={bin}:$PATH" ;;
+esac
+"""
 
 # Slurm learns of an end that its controller had not saved when the power went only at the
 # node's next but one registration, minutes later, and of the end of an srun never.
@@ -172,7 +178,7 @@ def _compute(cluster: Cluster, node: Node) -> Iterator[Resource]:
         yield Directory(path="/etc/slurm")
     yield File(
         path=TASK_PROLOG,
-        content=TASK_PROLOG_TEXT,
+        content=_task_prolog(cluster),
         mode=0o755,
         why="slurm.conf(5), TaskProlog: what it prints joins the environment of each task",
     )
@@ -201,6 +207,12 @@ def _compute(cluster: Cluster, node: Node) -> Iterator[Resource]:
         awaits=() if local else (f"{cluster.head}/service:slurmctld.service",),
         why="takes jobs from the controller; running jobs survive its restart (KillMode=process)",
     )
+
+
+def _task_prolog(cluster: Cluster) -> str:
+    if not cluster.software:
+        return TASK_PROLOG_TEXT
+    return TASK_PROLOG_TEXT + SOFTWARE_PROLOG_TEXT.format(bin=f"{cluster.software}/bin")
 
 
 def _drop_in(unit: str, text: str) -> tuple[Directory, File]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network
 
+SOFTWARE_SHARE = "/nfs"  # what is shared there is software (2-22)
+
 
 class Role(str, Enum):
     """What a node is for. A node may have several roles."""
@@ -168,6 +170,16 @@ class Cards:
 
 
 @dataclass(frozen=True)
+class Gateway:
+    """What the head does for the other boards, which have no other way out or no other help."""
+
+    packages: bool = False  # keeps Debian packages for all
+    nat: bool = False  # leads the boards to the internet
+    dhcp: bool = False  # gives them addresses and names
+    uplink: str = ""  # the head's interface to the internet; "" when nobody said
+
+
+@dataclass(frozen=True)
 class Secrets:
     """Made once, kept on the head with mode 0600, streamed over SSH, never shown."""
 
@@ -192,6 +204,14 @@ class Cluster:
     login: str  # the account that answers on a board wulfling has never touched
     secrets: Secrets | None = None  # None: the head has not been reached
     cards: Cards = Cards()
+    gateway: Gateway = Gateway()
+
+    @property
+    def software(self) -> str:
+        """Where a board finds the programs that were installed for its architecture, the same
+        path on all; "" when no share is for software."""
+        shared = any(share.path == SOFTWARE_SHARE for share in self.storage)
+        return "/usr/local/sw" if shared else ""
 
     def node(self, name: str) -> Node:
         """The node called ``name``. Raises ``KeyError`` when there is none."""

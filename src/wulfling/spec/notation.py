@@ -245,6 +245,15 @@ def country(text: str) -> str:
     return text
 
 
+def interface(text: str) -> str:
+    """The name of a network interface of Linux, at most 15 characters (IFNAMSIZ)."""
+    if text == "lo":
+        raise Refused("lo leads nowhere but to the board itself", "write one such as wlan0 or eth1")
+    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9_.-]{0,14}", text):
+        raise Refused(f"{show(text)} is no network interface", "write one such as wlan0 or eth1")
+    return text
+
+
 def address(text: str) -> IPv4Address:
     """An IPv4 address that one machine can have."""
     try:

@@ -13,6 +13,7 @@ from wulfling.errors import WulflingError
 from wulfling.model.cluster import (
     Cards,
     Cluster,
+    Gateway,
     Hardware,
     Node,
     Partition,
@@ -25,7 +26,14 @@ from wulfling.model.cluster import (
 )
 from wulfling.spec import notation, releases
 from wulfling.spec.members import Member, members, network_of
-from wulfling.spec.schema import CardsSpec, LimitSpec, PartitionSpec, PersonSpec, Spec
+from wulfling.spec.schema import (
+    CardsSpec,
+    GatewaySpec,
+    LimitSpec,
+    PartitionSpec,
+    PersonSpec,
+    Spec,
+)
 
 DEFAULT_SHARES = ("/home", "/nfs")
 DEFAULT_PARTITION = "batch"
@@ -67,6 +75,7 @@ def resolve(
         login=spec.admin.name if virtual else spec.login,
         secrets=secrets,
         cards=_cards(spec.cards),
+        gateway=_gateway(spec.gateway, virtual),
     )
     releases.check(cluster)
     return cluster
@@ -210,6 +219,16 @@ def _cards(cards: CardsSpec) -> Cards:
         locale=cards.locale,
         timezone=cards.timezone,
         country=cards.country,
+    )
+
+
+def _gateway(gateway: GatewaySpec, virtual: bool) -> Gateway:
+    return Gateway(
+        packages=gateway.packages,
+        # A virtual board has one cable, and no nftables in its kernel; ``rules`` says so.
+        nat=gateway.nat and not virtual,
+        dhcp=gateway.dhcp,
+        uplink=gateway.uplink,
     )
 
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from wulfling.errors import BadFile, WulflingError
-from wulfling.spec import people, rules
+from wulfling.spec import gateway, people, rules
 from wulfling.spec.document import Document, Loc
 from wulfling.spec.draft import Draft
 from wulfling.spec.people import KeyFiles, read_keys
 from wulfling.spec.problem import TOP, Problem, Refused, WrongKind, nearest, show
-from wulfling.spec.schema import VERSION, Spec
+from wulfling.spec.schema import Spec
+from wulfling.spec.values import VERSION
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -59,7 +60,7 @@ def check(document: Document) -> tuple[Spec, tuple[WulflingError, ...]]:
         raise BadFile([newer.error(document.name)])
     keys = read_keys(draft)
     problems += keys.problems
-    for rule in (*rules.RULES, *people.RULES):
+    for rule in (*rules.RULES, *gateway.RULES, *people.RULES):
         problems += rule(draft)
     problems = sorted(dict.fromkeys(problems), key=lambda problem: problem.place)
     errors = [problem.error(document.name) for problem in problems if not problem.warning]

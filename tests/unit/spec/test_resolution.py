@@ -11,7 +11,16 @@ from tests.unit.measured import PI
 
 from wulfling import spec
 from wulfling.errors import WulflingError
-from wulfling.model.cluster import Cards, Cluster, Hardware, Partition, Role, Secrets, Share
+from wulfling.model.cluster import (
+    Cards,
+    Cluster,
+    Gateway,
+    Hardware,
+    Partition,
+    Role,
+    Secrets,
+    Share,
+)
 from wulfling.spec import document
 from wulfling.spec.members import members
 from wulfling.spec.schema import Spec
@@ -225,3 +234,19 @@ def test_a_gateway_is_a_name_server_too() -> None:
     )
     own = cluster(f"{ONE}cards: {{gateway: 10.0.0.254, dns: [9.9.9.9], country: KR}}\n").cards
     assert (own.dns, own.country) == ((IPv4Address("9.9.9.9"),), "KR")
+
+
+ROUTER = "gateway: {packages: true, nat: true, uplink: wlan0}\n"
+
+
+def test_the_head_is_a_gateway_where_the_file_says_so() -> None:
+    assert cluster(ONE).gateway == Gateway()
+    assert cluster(ONE + ROUTER).gateway == Gateway(packages=True, nat=True, uplink="wlan0")
+
+
+def test_a_virtual_head_is_no_router_and_says_so() -> None:
+    """It has one cable, and a kernel without nftables; the file stays good for real boards."""
+    text = f"wulfling: 1\ncluster: c\nboards: virtual\n{ONE}{ROUTER}"
+    found, warnings = spec.check(document.parse(text.encode(), Path("cluster.yaml")))
+    assert spec.resolve(found, {}, None, ()).gateway == Gateway(packages=True, uplink="wlan0")
+    assert [str(warning).count("nat is left out") for warning in warnings] == [1]

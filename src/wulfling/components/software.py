@@ -1,0 +1,60 @@
+"""One tree of programs for boards of several architectures, each of which sees its own part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wulfling.model.cluster import SOFTWARE_SHARE, Cluster, Node
+from wulfling.model.resource import Resource
+from wulfling.node.resources.directory import Directory
+from wulfling.node.resources.file import File
+from wulfling.node.resources.link import Link
+
+TREE = f"{SOFTWARE_SHARE}/sw"
+PROFILE_FILE = "/etc/profile.d/wulfling-software.sh"
+
+# Not for root and the admin account: they have to get in while the file server is away, and
+# what runs as root comes from the board's own disk.
+PROFILE_TEXT = """if [ "$(id -u)" -ge 1000 ]; then
+    case ":$PATH:" in
+        *:{bin}:*) ;;
+        *) PATH={bin}:$PATH ;;
+    esac
+fi
+"""
+
+
+def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
+    """The tree on the file server; on every board a link to the part for its architecture."""
+    if not cluster.software or node.hardware is None:
+        return
+    server = next(s.server for s in cluster.storage if s.path == SOFTWARE_SHARE)
+    if node.name == server:
+        yield from _tree(cluster)
+    yield Link(
+        path=cluster.software,
+        target=f"{TREE}/{node.hardware.arch}",
+        why="one path on all boards: srun looks a program up on the board where it is typed and"
+        " starts that path everywhere",
+    )
+    yield File(
+        path=PROFILE_FILE,
+        content=PROFILE_TEXT.format(bin=f"{cluster.software}/bin"),
+        why="what is installed there comes before what Debian has",
+    )
+
+
+def _tree(cluster: Cluster) -> Iterator[Resource]:
+    """Written to by the admin account, whose number is the same on all boards; the file server
+    takes nobody's root for root."""
+    architectures = sorted({n.hardware.arch for n in cluster.nodes if n.hardware is not None})
+    paths = [TREE]
+    for arch in architectures:
+        paths += [f"{TREE}/{arch}", f"{TREE}/{arch}/bin"]
+    for path in paths:
+        yield Directory(
+            path=path,
+            group=cluster.admin,
+            mode=0o2775,
+            why=f"programs for everybody, installed by {cluster.admin} (2-22)",
+        )

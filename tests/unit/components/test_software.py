@@ -1,0 +1,89 @@
+"""The tree of programs, and the two scripts that put it into PATH, as shells run them."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from wulfling.components import compile_cluster
+from wulfling.components.slurm_conf import TASK_PROLOG
+from wulfling.components.software import PROFILE_FILE
+from wulfling.model.cluster import Cluster, Hardware, Share
+from wulfling.node.resources.directory import Directory
+from wulfling.node.resources.file import File
+from wulfling.node.resources.link import Link
+
+BIN = "/usr/local/sw/bin"
+
+
+def file(cluster: Cluster, node: str, path: str) -> str:
+    (found,) = [r for r in compile_cluster(cluster)[node] if isinstance(r, File) and r.path == path]
+    return found.content
+
+
+def shell(script: str, path: str, uid: int = 1000) -> str:
+    """What a script made of PATH, for the user with this number."""
+    done = subprocess.run(
+        ["/bin/sh", "-euc", f"id() {{ echo {uid}; }}\n{script}\necho $PATH"],
+        env={"PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def mixed(cluster: Cluster, board: Hardware) -> Cluster:
+    """A head of another architecture than its boards."""
+    head, *others = cluster.nodes
+    return replace(cluster, nodes=(replace(head, hardware=replace(board, arch="amd64")), *others))
+
+
+def test_each_board_sees_its_own_part_under_one_name(mixed: Cluster) -> None:
+    links = {
+        node: [(r.path, r.target) for r in declared if isinstance(r, Link) and "sw" in r.path]
+        for node, declared in compile_cluster(mixed).items()
+    }
+    assert links == {
+        "one": [("/usr/local/sw", "/nfs/sw/amd64")],
+        "two": [("/usr/local/sw", "/nfs/sw/arm64")],
+        "files": [("/usr/local/sw", "/nfs/sw/arm64")],
+    }
+
+
+def test_the_tree_is_where_the_share_is_and_has_a_part_for_each(mixed: Cluster) -> None:
+    for node, declared in compile_cluster(mixed).items():
+        folders = [r for r in declared if isinstance(r, Directory) and "/sw" in r.path]
+        paths = [folder.path.removeprefix("/nfs/sw") for folder in folders]
+        own = ["", "/amd64", "/amd64/bin", "/arm64", "/arm64/bin"]
+        assert paths == (own if node == "files" else [])
+        assert {(f.owner, f.group, f.mode) for f in folders} <= {("root", "wulfling", 0o2775)}
+
+
+def test_without_a_share_for_software_there_is_no_tree(cluster: Cluster) -> None:
+    without = replace(cluster, storage=(Share("/home", "files"),))
+    for declared in compile_cluster(without).values():
+        assert not any("/sw" in resource.key for resource in declared)
+    assert BIN not in file(without, "two", TASK_PROLOG)
+
+
+def test_a_login_of_a_person_has_it_first_and_once(cluster: Cluster) -> None:
+    script = file(cluster, "two", PROFILE_FILE)
+    assert shell(script, "/usr/bin:/bin") == f"{BIN}:/usr/bin:/bin"
+    assert shell(f"{script}\n{script}", "/usr/bin:/bin") == f"{BIN}:/usr/bin:/bin"
+
+
+@pytest.mark.parametrize("uid", [0, 970])
+def test_who_repairs_the_board_does_not_have_it(cluster: Cluster, uid: int) -> None:
+    """The file server may be what is broken."""
+    assert shell(file(cluster, "two", PROFILE_FILE), "/usr/bin:/bin", uid) == "/usr/bin:/bin"
+
+
+def test_slurm_gives_it_to_a_task_that_came_without(cluster: Cluster) -> None:
+    prolog = file(cluster, "two", TASK_PROLOG)
+    said = shell(prolog, "/usr/bin:/bin").splitlines()
+    assert said[-2:] == [f"export PATH={BIN}:/usr/bin:/bin", "/usr/bin:/bin"]
+    assert shell(prolog, f"{BIN}:/usr/bin:/bin").splitlines()[-1:] == [f"{BIN}:/usr/bin:/bin"]
