@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import core_schema
 
+from wulfling.model import releases
 from wulfling.model.cluster import Role
 from wulfling.model.slurm_keys import owned
 from wulfling.spec import nodeset, notation
@@ -180,7 +181,7 @@ ClusterName = Annotated[
     str, Written(notation.cluster_name, _json("string", pattern="^[a-z][a-z0-9-]{0,31}$"))
 ]
 Boards = Annotated[Literal["real", "virtual"], _one_of("kind of boards", "real", "virtual")]
-Release = Annotated[Literal["bookworm", "trixie"], _one_of("release", "bookworm", "trixie")]
+Release = Annotated[releases.Release, _one_of("release", *get_args(releases.Release))]
 Address = Annotated[
     IPv4Address, Written(notation.address, _json("string", format="ipv4"), "an address")
 ]
@@ -265,8 +266,8 @@ class NodeSpec(Part):
     )
     release: Release | None = Field(
         None,
-        description="Virtual boards: the Debian release of a new board, bookworm (12) or trixie"
-        " (13). Default: bookworm. A real board has what it has.",
+        description="Virtual boards: what a new board starts from, Debian bookworm (12) or trixie"
+        " (13), or Ubuntu noble (24.04). Default: bookworm. A real board has what it has.",
         examples=["trixie"],
     )
 
