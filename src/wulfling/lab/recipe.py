@@ -9,6 +9,7 @@ from collections.abc import Mapping
 SIZE_MB = 6144
 
 PACKAGES = (
+    "apt",
     "ca-certificates",
     "dbus",
     "iproute2",
