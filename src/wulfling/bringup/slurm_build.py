@@ -15,9 +15,9 @@ from pathlib import Path
 
 from wulfling.errors import WulflingError
 from wulfling.lab import image, needs
+from wulfling.lab.archive import DEBIAN
 from wulfling.lab.needs import search_path
 from wulfling.lab.places import cache_root, private_folder
-from wulfling.lab.recipe import KEYRING
 from wulfling.lab.record import held
 from wulfling.proc import run
 
@@ -168,7 +168,7 @@ def _environment(wanted: Wanted, work: Path) -> dict[str, str]:
         "HOME": str(work),
         "TMPDIR": str(work),
         "DEBIAN_FRONTEND": "noninteractive",
-        "KEYRING": KEYRING,
+        "KEYRING": DEBIAN.keyring,
         "SOURCE": SOURCE,
         "MIRRORS": "-" if image.ingredients(wanted.codename).mirrors else "",
     }

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from wulfling.errors import WulflingError
 from wulfling.lab import modules, needs, recipe
+from wulfling.lab.archive import archive, keyring
 from wulfling.lab.needs import program, search_path
 from wulfling.lab.places import cache_root, private_folder, state_root
 from wulfling.lab.record import held
@@ -24,17 +25,17 @@ _BUILD_PATIENCE = 3600.0
 class Ingredients:
     """Everything an image depends on."""
 
-    suite: str
+    release: str
     kernel: str
     mirrors: tuple[str, ...]
     apt_options: tuple[str, ...]
 
     @property
     def file_name(self) -> str:
-        """The suite, and a hash of all ingredients."""
+        """The release, and a hash of all ingredients."""
         text = "\0".join(
             (
-                self.suite,
+                self.release,
                 self.kernel,
                 str(recipe.SIZE_MB),
                 recipe.BUILD_SCRIPT,
@@ -46,7 +47,7 @@ class Ingredients:
             )
         )
         digest = hashlib.sha256(text.encode() + recipe.overlay()).hexdigest()
-        return f"{self.suite}-{digest[:12]}.ext4"
+        return f"{self.release}-{digest[:12]}.ext4"
 
 
 def folder() -> Path:
@@ -54,18 +55,19 @@ def folder() -> Path:
     return cache_root() / "images"
 
 
-def ingredients(suite: str = recipe.SUITE) -> Ingredients:
+def ingredients(release: str) -> Ingredients:
     """What an image made now would be made of."""
-    return Ingredients(suite, modules.kernel_version(), _mirrors(suite), apt_options())
+    mirrors = archive(release).mirrors(release, _targets())
+    return Ingredients(release, modules.kernel_version(), mirrors, apt_options())
 
 
-def ensure(proxy: str, say: Callable[[str], None], suite: str = recipe.SUITE) -> Path:
-    """The image of ``suite``, built now if it is missing; packages come through ``proxy``.
+def ensure(proxy: str, say: Callable[[str], None], release: str) -> Path:
+    """The image of ``release``, built now if it is missing; packages come through ``proxy``.
 
     Raises ``WulflingError`` when this machine cannot build it, or with the end of what the
     build said.
     """
-    wanted = ingredients(suite)
+    wanted = ingredients(release)
     image = folder() / wanted.file_name
     if image.is_file():
         return image
@@ -74,7 +76,7 @@ def ensure(proxy: str, say: Callable[[str], None], suite: str = recipe.SUITE) ->
     lock = folder() / f".{wanted.file_name}.lock"
     with held(lock, f"the image {image.name}", patience=_BUILD_PATIENCE):
         if not image.is_file():
-            say(f"building the {wanted.suite} image (once; it is kept in {folder()})")
+            say(f"building the {wanted.release} image (once; it is kept in {folder()})")
             _sweep(wanted.file_name)
             _build(wanted, image, proxy)
             _forget_old(image)
@@ -99,8 +101,9 @@ def _build(wanted: Ingredients, image: Path, proxy: str) -> None:
         *(str(path) for path in (work, fresh, overlay, wishes)),
         wanted.kernel,
         str(recipe.SIZE_MB),
-        wanted.suite,
+        wanted.release,
         f"--include={','.join(recipe.PACKAGES)}",
+        f"--keyring={keyring(archive(wanted.release), folder(), proxy)}",
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in recipe.LEFT_OUT),
         f'--aptopt=Acquire::http::Proxy "{proxy}"',
         '--aptopt=Acquire::http::Timeout "180"',
@@ -138,7 +141,7 @@ def _environment(wanted: Ingredients, work: Path) -> dict[str, str]:
         "HOME": str(work),
         "TMPDIR": str(work),
         "DEBIAN_FRONTEND": "noninteractive",
-        "KEYRING": recipe.KEYRING,
+        "KEYRING": archive(wanted.release).keyring,
         "MODULE_ROOT": str(modules.MODULE_ROOT),
         "MIRRORS": "-" if wanted.mirrors else "",
     }
@@ -186,8 +189,8 @@ def _forget_old(image: Path) -> None:
     labs = state_root()
     if not labs.is_dir() or labs.stat().st_dev != image.stat().st_dev:
         return
-    suite = image.name.rpartition("-")[0]
-    for other in folder().glob(f"{suite}-*.ext4"):
+    release = image.name.rpartition("-")[0]
+    for other in folder().glob(f"{release}-*.ext4"):
         if other != image and other.stat().st_nlink == 1:
             other.unlink(missing_ok=True)
 
@@ -200,29 +203,6 @@ def apt_options() -> tuple[str, ...]:
     return tuple(sorted(lines))
 
 
-def _mirrors(suite: str) -> tuple[str, ...]:
+def _targets() -> str:
     form = "$(CREATED_BY)|$(ORIGIN)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)"
-    said = run(("apt-get", "indextargets", "--format", form), check=False).stdout
-    return mirrors(said, suite)
-
-
-def mirrors(targets: str, suite: str) -> tuple[str, ...]:
-    """The sources.list lines for ``suite`` that this machine itself uses, from apt's own list.
-
-    Empty when it has none (another Debian release, or Ubuntu): mmdebstrap then knows better.
-    Boards ask through the package cache, which speaks http.
-    """
-    lines = set()
-    releases = (suite, f"{suite}-updates", f"{suite}-security")
-    for target in targets.splitlines():
-        fields = target.split("|")
-        if len(fields) != 5:
-            continue
-        kind, origin, release, component, uri = fields
-        if kind == "Packages" and origin == "Debian" and release in releases:
-            scheme, _, rest = uri.partition("://")
-            if scheme in ("http", "https") and component == "main":
-                lines.add(f"deb http://{rest} {release} {component}")
-    if not any(f" {suite} " in line for line in lines):
-        return ()
-    return tuple(sorted(lines))
+    return run(("apt-get", "indextargets", "--format", form), check=False).stdout

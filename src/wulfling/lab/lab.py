@@ -45,11 +45,12 @@ def _check_same_lab(files: LabFiles, spec: LabSpec) -> None:
     earlier = record.find(files)
     if earlier is None:
         return
-    suites = {board.name: board.suite for board in earlier.spec.boards}
+    releases = {board.name: board.release for board in earlier.spec.boards}
     for board in spec.boards:
-        if suites.get(board.name, board.suite) != board.suite:
+        began = releases.get(board.name, board.release)
+        if began != board.release:
             raise WulflingError(
-                f"the board was made from {suites[board.name]}, and now it is to be {board.suite}",
+                f"the board was made from {began}, and now it is to be {board.release}",
                 hint="wulfling lab destroy, then wulfling lab up",
                 where=board.name,
             )
@@ -92,10 +93,10 @@ def _lay_images(files: LabFiles, boards: Sequence[BoardSpec], proxy: str, say: S
     for board in boards:
         private_folder(files.board(board.name).folder)
     fresh = [board for board in boards if boards_module.needs_image(files.board(board.name))]
-    suites = sorted({board.suite for board in fresh})
-    bases = {suite: image.ensure(proxy, say, suite) for suite in suites}
+    releases = sorted({board.release for board in fresh})
+    bases = {release: image.ensure(proxy, say, release) for release in releases}
     for board in fresh:
-        boards_module.lay(files.board(board.name), bases[board.suite])
+        boards_module.lay(files.board(board.name), bases[board.release])
 
 
 def start(name: str, boards: Sequence[str], say: Say) -> None:

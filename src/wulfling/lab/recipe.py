@@ -6,10 +6,10 @@ import io
 import tarfile
 from collections.abc import Mapping
 
-SUITE = "bookworm"
 SIZE_MB = 6144
 
 PACKAGES = (
+    "apt",
     "ca-certificates",
     "dbus",
     "iproute2",
@@ -170,15 +170,13 @@ LINKS: Mapping[str, str] = {
 }
 
 # With one keyring named, apt checks a signature in a third of the time.
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-
 BUILD_SCRIPT = r"""set -eu
-work=$1 image=$2 overlay=$3 modules=$4 version=$5 size=$6 suite=$7
+work=$1 image=$2 overlay=$3 modules=$4 version=$5 size=$6 release=$7
 shift 7
 mount -t tmpfs -o mode=0755,size=75% lab "$work"
 tree=$work/tree
 mmdebstrap --mode=root --variant=minbase --format=directory "$@" \
-    "$suite" "$tree" ${MIRRORS:+"$MIRRORS"}
+    "$release" "$tree" ${MIRRORS:+"$MIRRORS"}
 rm -f "$tree/etc/apt/apt.conf.d/99mmdebstrap" "$tree"/etc/ssh/ssh_host_*
 sed -i "s|^deb http|deb [signed-by=$KEYRING] http|" "$tree/etc/apt/sources.list"
 find "$tree/dev" -mindepth 1 -delete

@@ -15,7 +15,7 @@ from time import monotonic, sleep
 
 from wulfling.errors import Locked, WulflingError
 from wulfling.lab.places import LabFiles, existing_labs, write_beside
-from wulfling.lab.recipe import SUITE
+from wulfling.model.releases import DEFAULT_RELEASE
 
 LOCK_PATIENCE = 30.0
 
@@ -23,12 +23,12 @@ LOCK_PATIENCE = 30.0
 @dataclass(frozen=True)
 class BoardSpec:
     """One virtual board: its host name, its address in the lab, how much memory it has, and
-    the Debian release that it starts from."""
+    the release that it starts from."""
 
     name: str
     address: IPv4Address
     memory_mb: int
-    suite: str = SUITE
+    release: str = DEFAULT_RELEASE
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def _render(record: Record) -> str:
                     "name": b.name,
                     "address": str(b.address),
                     "memory_mb": b.memory_mb,
-                    "suite": b.suite,
+                    "release": b.release,
                 }
                 for b in spec.boards
             ],
@@ -186,7 +186,7 @@ def _parse(text: str) -> Record:
             str(b["name"]),
             IPv4Address(b["address"]),
             int(b["memory_mb"]),
-            str(b.get("suite", SUITE)),
+            str(b.get("release", DEFAULT_RELEASE)),
         )
         for b in data["boards"]
     )

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from wulfling.model.cluster import Role
+from wulfling.model.releases import DEFAULT_RELEASE
 from wulfling.spec.nodeset import expand
 from wulfling.spec.schema import Spec
 
 # What a virtual board gets, in MiB (reference: virtual boards were measured with these). A
 # board with several roles gets the largest.
 BOARD_MEMORY = {Role.HEAD: 512, Role.COMPUTE: 256, Role.LOGIN: 256, Role.STORAGE: 192}
-DEFAULT_RELEASE = "bookworm"
 
 _ALONE = frozenset((Role.HEAD, Role.COMPUTE))
 _COMPUTE = frozenset((Role.COMPUTE,))

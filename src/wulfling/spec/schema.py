@@ -105,8 +105,8 @@ class NodeSpec(Part):
     )
     release: Release | None = Field(
         None,
-        description="Virtual boards: the Debian release of a new board, bookworm (12) or trixie"
-        " (13). Default: bookworm. A real board has what it has.",
+        description="Virtual boards: what a new board starts from, Debian bookworm (12) or trixie"
+        " (13), or Ubuntu noble (24.04). Default: bookworm. A real board has what it has.",
         examples=["trixie"],
     )
 

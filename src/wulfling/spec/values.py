@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic_core import core_schema
 
+from wulfling.model import releases
 from wulfling.model.cluster import Role
 from wulfling.model.slurm_keys import owned
 from wulfling.spec import nodeset, notation
@@ -179,7 +180,7 @@ ClusterName = Annotated[
     str, Written(notation.cluster_name, _json("string", pattern="^[a-z][a-z0-9-]{0,31}$"))
 ]
 Boards = Annotated[Literal["real", "virtual"], _one_of("kind of boards", "real", "virtual")]
-Release = Annotated[Literal["bookworm", "trixie"], _one_of("release", "bookworm", "trixie")]
+Release = Annotated[releases.Release, _one_of("release", *get_args(releases.Release))]
 Address = Annotated[
     IPv4Address, Written(notation.address, _json("string", format="ipv4"), "an address")
 ]

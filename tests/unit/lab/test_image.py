@@ -9,41 +9,16 @@ from dataclasses import replace
 
 import pytest
 
-from wulfling.lab import image, modules, recipe
+from wulfling.lab import modules, recipe
 from wulfling.lab.image import Ingredients
 
-TARGETS = """\
-Packages|Debian|bookworm|main|http://a.example/debian/
-Packages|Debian|bookworm|contrib|http://a.example/debian/
-Packages|Debian|bookworm-updates|main|https://a.example/debian/
-Translations|Debian|bookworm|main|http://a.example/debian/
-Packages|Debian|bookworm-security|main|http://b.example/debian-security/
-Packages|Debian|trixie|main|http://a.example/debian/
-Packages|Other|bookworm|main|http://c.example/
-Packages|Debian|bookworm|main|cdrom://disc/
-broken
-"""
-
 INGREDIENTS = Ingredients("bookworm", "6.1.176", (), ())
-
-
-def test_boards_use_the_mirrors_of_this_machine() -> None:
-    assert image.mirrors(TARGETS, "bookworm") == (
-        "deb http://a.example/debian/ bookworm main",
-        "deb http://a.example/debian/ bookworm-updates main",
-        "deb http://b.example/debian-security/ bookworm-security main",
-    )
-
-
-def test_a_machine_of_another_release_leaves_it_to_mmdebstrap() -> None:
-    assert image.mirrors(TARGETS, "forky") == ()
-    assert image.mirrors("Packages|Ubuntu|noble|main|http://u.example/\n", "bookworm") == ()
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        replace(INGREDIENTS, suite="trixie"),
+        replace(INGREDIENTS, release="trixie"),
         replace(INGREDIENTS, kernel="6.12.1"),
         replace(INGREDIENTS, mirrors=("deb http://a.example/ bookworm main",)),
         replace(INGREDIENTS, apt_options=("Acquire::Check-Date false",)),

@@ -54,8 +54,8 @@ def test_a_record_reads_back_as_it_was_written_and_keeps_its_token(tmp_path: Pat
     spec = lab_spec(("n1", "10.0.0.1"), ("n2", "10.0.0.2"))
     first = record.keep(files, spec, ("Acquire::Check-Date false",))
     assert record.load(files) == first
-    newer = replace(spec, boards=(replace(spec.boards[0], suite="trixie"),))
-    assert record.keep(files, newer, ()).spec.boards[0].suite == "trixie"
+    newer = replace(spec, boards=(replace(spec.boards[0], release="trixie"),))
+    assert record.keep(files, newer, ()).spec.boards[0].release == "trixie"
     assert record.load(files).spec == newer
     again = record.keep(files, lab_spec(("n1", "10.0.0.1")), ())
     assert again.token == first.token
