@@ -56,7 +56,7 @@ def folder() -> Path:
 
 def ingredients(suite: str = recipe.SUITE) -> Ingredients:
     """What an image made now would be made of."""
-    return Ingredients(suite, modules.kernel_version(), _mirrors(suite), apt_options())
+    return Ingredients(suite, modules.kernel_version(), own_mirrors(suite), apt_options())
 
 
 def ensure(proxy: str, say: Callable[[str], None], suite: str = recipe.SUITE) -> Path:
@@ -91,7 +91,7 @@ def _build(wanted: Ingredients, image: Path, proxy: str) -> None:
     overlay.write_bytes(recipe.overlay())
     wishes.write_text("\n".join(modules.files(wanted.kernel)) + "\n")
     words = (
-        *_namespace(),
+        *namespace(),
         "/bin/sh",
         "-c",
         recipe.BUILD_SCRIPT,
@@ -144,7 +144,7 @@ def _environment(wanted: Ingredients, work: Path) -> dict[str, str]:
     }
 
 
-def _namespace() -> tuple[str, ...]:
+def namespace() -> tuple[str, ...]:
     """The words that run a program as root of its own mounts and processes.
 
     A plain user gets a user namespace with its subordinate ids; root is root already. All that
@@ -200,7 +200,8 @@ def apt_options() -> tuple[str, ...]:
     return tuple(sorted(lines))
 
 
-def _mirrors(suite: str) -> tuple[str, ...]:
+def own_mirrors(suite: str) -> tuple[str, ...]:
+    """``mirrors`` of the machine we run on."""
     form = "$(CREATED_BY)|$(ORIGIN)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)"
     said = run(("apt-get", "indextargets", "--format", form), check=False).stdout
     return mirrors(said, suite)
