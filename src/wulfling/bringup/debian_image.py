@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from wulfling.bringup import debian_recipe as recipe
 from wulfling.errors import WulflingError
 from wulfling.lab import image as lab_image
 from wulfling.lab import needs
-from wulfling.lab.needs import program, search_path
+from wulfling.lab.needs import search_path
 from wulfling.lab.places import cache_root, private_folder
 from wulfling.proc import run
 
