@@ -50,13 +50,15 @@ def base(tmp_path: Path) -> Path:
         tar.extractall(tree)
     boot = tree / "boot" / "firmware"
     (boot / "cmdline.txt").write_text(CMDLINE)
+    for number in range(40):  # more than the one cluster that the folder begins with
+        (boot / f"bcm2711-rpi-{number}-with-a-long-name.dtb").write_bytes(b"dtb")
     (boot / "vmlinuz-6.1.0-50-arm64").write_bytes(os.urandom(1 << 20))
     environment = {
         **os.environ,
         "PATH": needs.search_path(),
         "tree": str(tree),
         "IMAGE": str(image),
-        "BOOT_MB": "40",
+        "BOOT_MB": "72",
         "ROOT_MB": "16",
     }
     for name in ("mkfs.vfat", "mcopy", "mke2fs", "sfdisk"):
@@ -105,8 +107,8 @@ def test_the_mirrors_of_this_machine_get_the_component_of_the_firmware() -> None
 def test_the_layout(base: Path, tmp_path: Path) -> None:
     with base.open("rb") as file:
         boot, root = partitions.read(file.read(partitions.HEAD))
-    assert (boot.start, boot.size, boot.fat) == (1 << 20, 40 << 20, True)
-    assert (root.start, root.size, root.fat) == (41 << 20, 16 << 20, False)
+    assert (boot.start, boot.size, boot.fat) == (1 << 20, 72 << 20, True)
+    assert (root.start, root.size, root.fat) == (73 << 20, 16 << 20, False)
     assert base.stat().st_size == root.end
     part = tmp_path / "root"
     part.write_bytes(base.read_bytes()[root.start : root.end])
