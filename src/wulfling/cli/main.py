@@ -20,6 +20,7 @@ OUTPUT_UNREAD = 141  # 128 + SIGPIPE, as the shell has it for any program
 # verb is used, because --help and completion should not wait for an SSH library.
 VERBS = {
     "init": ("init", "Write a starter cluster file."),
+    "discover": ("discover", "Find boards on the network and write them into the cluster file."),
     "card": ("card", "Prepare an SD card or an image file for a node."),
     "adopt": ("adopt", "Make nodes of new boards that have nothing but a password."),
     "plan": ("river", "Show what would change on every board, and change nothing."),

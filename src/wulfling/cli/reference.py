@@ -11,6 +11,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ import click
 
 from wulfling import errors
 from wulfling.bringup.adopt import Adopted
-from wulfling.cli import explain, show
+from wulfling.bringup.discover import Found, Machine
+from wulfling.cli import discover, explain, show
 from wulfling.cli.main import OUTPUT_UNREAD, wulfling
 from wulfling.converge.outcome import CHANGES
 from wulfling.converge.status import NodeStatus
@@ -276,7 +278,8 @@ def _exit_codes() -> Lines:
     yield ""
     told = {
         0: "Done. `plan`: nothing to do; `verify`: proven; `status`: every node is well.",
-        CHANGES: "`plan` has changes to show, or you said no at `apply` or a verb of `card`.",
+        CHANGES: "`plan` has changes to show, `discover` found boards that it did not write, or"
+        " you said no at `apply` or a verb of `card`.",
         _USAGE: "The command line was not understood: no such verb, option or value.",
         _INTERRUPTED: "Interrupted with Ctrl-C. Run it again.",
         OUTPUT_UNREAD: "Whoever read the output, `head` for example, went away before the end.",
@@ -425,6 +428,7 @@ _ADOPT = {
     "fingerprint": "Of the host key that is pinned for it",
     "error": "Why it is not adopted",
 }
+_BANNER = "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3"
 _LAB_ROW = {
     "lab": "raspi-hpc",
     "board": "rpnode02",
@@ -441,6 +445,8 @@ def _json() -> Lines:
     finding = Finding("raspi-hpc", "nodes", Verdict.GOOD, "2 nodes are ready")
     node = NodeStatus("rpnode02", "10.0.0.2", ("compute",), True, "idle", "", 0.1, 231, 150, 600)
     resource = Directory(path="/nfs", why="what the others mount")
+    machine = Machine(IPv4Address("10.0.0.2"), "open", _BANNER, "dc:a6:32:01:02:03")
+    found = discover.row(Found(machine, new=True, name="node02"), {}, (), {})
     account = Step("rpnode02", "admin account", Status.CHANGED)
     adopted = Adopted("rpnode02", "10.0.0.2", f"SHA256:{'A' * 43}", (account,), None)
     yield "These names are a promise: within this format they stay, and new ones may join them."
@@ -454,6 +460,7 @@ def _json() -> Lines:
         ("verify", "a list, one finding for each check", _FINDING, show.finding_json(finding)),
         ("status", "a list, the nodes in the file's order", _STATUS, node.as_json()),
         ("explain", "a list, the resources in their order", _EXPLAIN, explain._as_json(resource)),
+        ("discover", "a list, all machines by their addresses", discover.KEYS, found),
         ("adopt", "a list, the boards in the file's order", _ADOPT, adopted.as_json()),
         ("lab list", "a list, every board of every lab", _LAB, _LAB_ROW),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,20 +41,31 @@ def setting(file: Path) -> Setting:
     read, warnings = spec.check(spec.read(file))
     keys = _tool_keys(read.cluster) if read.boards == "virtual" else spec.operator_keys()
     cluster = spec.resolve(read, {}, None, keys)
-    proxy = _lab_proxy(cluster.name) if cluster.virtual else ()
-    addresses = {
-        node.name: Address(
-            node=node.name,
-            host=str(node.address),
-            users=tuple(dict.fromkeys((cluster.admin, cluster.login))),
-            identities=(pins.identity(cluster.name),) if cluster.virtual else (),
-            known_hosts=(pins.known_hosts(cluster.name),),
-            proxy=tuple(_filled(word, str(node.address)) for word in proxy),
-            virtual=cluster.virtual,
-        )
-        for node in cluster.nodes
-    }
+    users = (cluster.admin, cluster.login)
+    way = way_to(cluster.name, users, virtual=cluster.virtual)
+    addresses = {node.name: way(node.name, str(node.address)) for node in cluster.nodes}
     return Setting(read, warnings, keys, addresses)
+
+
+def way_to(cluster: str, users: Sequence[str], *, virtual: bool) -> Callable[[str, str], Address]:
+    """Gives the address of a node by its name and host. On real boards and virtual ones alike
+    the accounts ``users`` are tried in their order."""
+    identities = (pins.identity(cluster),) if virtual else ()
+    proxy = _lab_proxy(cluster) if virtual else ()
+    known_hosts = (pins.known_hosts(cluster),)
+
+    def address(node: str, host: str) -> Address:
+        return Address(
+            node=node,
+            host=host,
+            users=tuple(dict.fromkeys(users)),
+            identities=identities,
+            known_hosts=known_hosts,
+            proxy=tuple(_filled(word, host) for word in proxy),
+            virtual=virtual,
+        )
+
+    return address
 
 
 def _filled(word: str, host: str) -> str:

@@ -26,6 +26,7 @@ from wulfling.errors import IdentityMismatch, Locked, NodeFailed, Unreachable, W
 from wulfling.model.cluster import Hardware, Secrets
 from wulfling.model.plan import Plan, Status, Step
 from wulfling.model.resource import Resource
+from wulfling.node.facts import from_json as hardware_of
 from wulfling.transport.link import Address, Dial, Link
 from wulfling.transport.program import program
 
@@ -186,7 +187,7 @@ class Conversation:
             event = message.get("event")
             if event == "hello":
                 talk.hello = message
-                talk.hardware = _hardware(message.get("facts"))
+                talk.hardware = hardware_of(message.get("facts"))
                 if talk.hardware is None:
                     raise NodeFailed("its hardware was not understood", where=talk.node)
                 repaired = tuple(message.get("repaired", ()))
@@ -352,18 +353,6 @@ def _step(node: str, key: str, message: Mapping[str, Any]) -> Step:
         raise NodeFailed(f"the step {key} was told badly: {error}", where=node) from None
 
 
-def _hardware(facts: Any) -> Hardware | None:
-    """A board as it was told; None when it was told by a version that measured other things."""
-    try:
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in facts.items()
-        }
-        return Hardware(**values)
-    except (AttributeError, TypeError):
-        return None
-
-
 def _settled(measured: Hardware | None, remembered: Hardware | None) -> Hardware | None:
     """What was measured now, or remembered; a reboot alone is no reason to change slurm.conf."""
     if measured is None or remembered is None:
@@ -380,4 +369,4 @@ def _remembered(known: object) -> dict[str, Hardware]:
     except ValueError:
         return {}
     boards = found.items() if isinstance(found, dict) else ()
-    return {node: board for node, facts in boards if (board := _hardware(facts)) is not None}
+    return {node: board for node, facts in boards if (board := hardware_of(facts)) is not None}

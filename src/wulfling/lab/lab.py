@@ -254,6 +254,19 @@ def dial(name: str, address: str, port: int) -> socket.socket:
     return network.dial(lab_files(name), address, port)
 
 
+def inside(name: str) -> tuple[str, ...]:
+    """The words that run a program in the network of a lab, before those of the program.
+
+    Raises ``WulflingError`` when there is no such lab, or when it is down.
+    """
+    files = lab_files(name)
+    record.load(files)
+    relay = network.relay_process(processes.own_processes(), files)
+    if relay is None:
+        raise WulflingError(f"lab {name} is down", hint="wulfling lab up")
+    return network.enter(relay.pid)
+
+
 def relay_socket(name: str) -> Path:
     """The unix socket for calls into the lab: send ``ADDRESS PORT\\n``, read ``ok\\n``."""
     return lab_files(name).relay_socket

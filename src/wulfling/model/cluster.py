@@ -52,6 +52,7 @@ class Node:
     hardware: Hardware | None  # None: never reached so far
     cpus: int | None = None  # declared in the file, overrides what was measured
     memory_mb: int | None = None  # declared in the file: memory for jobs
+    mac: str | None = None  # Ethernet address, dc:a6:32:01:02:03; None: not known
 
     def has(self, role: Role) -> bool:
         """Whether this node has ``role``."""

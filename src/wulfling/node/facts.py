@@ -51,6 +51,18 @@ def as_json(hardware: Hardware) -> dict[str, Any]:
     return asdict(hardware)
 
 
+def from_json(facts: Any) -> Hardware | None:
+    """A board as it was told; None when it was told by a version that measured other things."""
+    try:
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in facts.items()
+        }
+        return Hardware(**values)
+    except (AttributeError, TypeError):
+        return None
+
+
 def _first(board: Board, path: str) -> str:
     return next(iter(board.lines(path)), "").strip()
 

@@ -93,12 +93,22 @@ def _work(
         secrets=_secrets(board) if order.get("secrets") else {},
         known=board.text(KNOWN) or "",
         repaired=list(repaired),
+        **_devices(board, order),
     )
     if order["do"] != "check":
         said = controller.hear()
         wanted = [from_json(values) for values in said["resources"]]
         Run(board, controller, wanted, retire=bool(said.get("retire"))).go()
     controller.tell(event="done")
+
+
+def _devices(board: Board, order: dict[str, Any]) -> dict[str, Any]:
+    """Disks and network cards, for who asks: a plan has no use for them."""
+    if not order.get("devices"):
+        return {}
+    from wulfling.node import devices
+
+    return {"devices": devices.as_json(devices.measure(board))}
 
 
 def _survive() -> None:

@@ -30,6 +30,7 @@ class Member:
     cpus: int | None
     memory_mb: int | None
     release: str = DEFAULT_RELEASE  # of a virtual board
+    mac: str | None = None
 
     @property
     def board_memory_mb(self) -> int:
@@ -76,4 +77,5 @@ def _members(spec: Spec, has_head: bool) -> Iterator[Member]:
                 cpus=node.cpus,
                 memory_mb=node.memory,
                 release=node.release or DEFAULT_RELEASE,
+                mac=node.mac,
             )

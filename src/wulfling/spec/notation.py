@@ -16,6 +16,7 @@ UNLIMITED = -1
 _RENAME = "choose another name"
 _A_NETWORK = "write one such as 10.0.0.0/24"
 
+_MAC = re.compile(r"[0-9A-Fa-f]{2}([:-]?[0-9A-Fa-f]{2}){5}")
 _SIZE = re.compile(r"(\d{1,9})(\.\d{1,3})?\s*([KMGTP]?)(i?B)?", re.IGNORECASE | re.ASCII)
 _UNITS = {"K": 1, "M": 1 << 10, "G": 1 << 20, "T": 1 << 30, "P": 1 << 40}  # in KiB
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
@@ -247,6 +248,17 @@ def address(text: str) -> IPv4Address:
     if found.is_loopback or found.is_multicast or found.is_reserved or found.is_unspecified:
         raise Refused(f"no board can have the address {found}", "write one such as 10.0.0.1")
     return found
+
+
+def mac(text: str) -> str:
+    """An Ethernet address that one network card can have, in small letters with colons."""
+    digits = re.sub("[:-]", "", text.lower())
+    if not _MAC.fullmatch(text):
+        raise Refused(f"{show(text)} is no Ethernet address", "write one such as dc:a6:32:01:02:03")
+    if int(digits[:2], 16) & 1 or not int(digits, 16):
+        # IEEE 802: the lowest bit of the first byte says that it is of a group.
+        raise Refused(f"no network card has the address {text}", "`ip link` on the board shows it")
+    return ":".join(digits[at : at + 2] for at in range(0, 12, 2))
 
 
 def network(text: str) -> IPv4Network:

@@ -100,6 +100,29 @@ def addresses(draft: Draft) -> Iterator[Problem]:
             yield from _in_network(draft, node, node.address, network)
 
 
+def macs(draft: Draft) -> Iterator[Problem]:
+    """An Ethernet address belongs to one board, and so not to a folded name."""
+    owner: dict[str, Member] = {}
+    for node in draft.nodes:
+        loc = ("nodes", node.key, "mac")
+        if node.mac is None or not draft.sound(*loc):
+            continue
+        other = owner.setdefault(node.mac, node)
+        if other.key != node.key:
+            line = draft.document.place(("nodes", other.key, "mac")).line
+            yield draft.problem(
+                loc,
+                f"{node.name} has the mac {node.mac}, which {other.name} has in line {line}",
+                "each board has one of its own: `wulfling discover` shows them",
+            )
+        elif other is not node:
+            yield draft.problem(
+                loc,
+                f"{node.key} stands for several boards, and a mac belongs to one",
+                "write a line for each of them, or delete `mac:`",
+            )
+
+
 def _address_known(draft: Draft, node: Member) -> bool:
     return draft.sound("nodes", node.key, "address")
 
@@ -337,6 +360,7 @@ RULES = (
     roles,
     networks,
     addresses,
+    macs,
     memory,
     storage,
     slurm,

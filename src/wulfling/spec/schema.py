@@ -184,6 +184,14 @@ Release = Annotated[Literal["bookworm", "trixie"], _one_of("release", "bookworm"
 Address = Annotated[
     IPv4Address, Written(notation.address, _json("string", format="ipv4"), "an address")
 ]
+Mac = Annotated[
+    str,
+    Written(
+        notation.mac,
+        _json("string", pattern="^[0-9A-Fa-f]{2}([:-]?[0-9A-Fa-f]{2}){5}$"),
+        "an Ethernet address",
+    ),
+]
 Network = Annotated[
     IPv4Network, Written(notation.network, _json("string", pattern="^[0-9.]+/[0-9]+$"))
 ]
@@ -243,6 +251,12 @@ class NodeSpec(Part):
     address: Address = Field(
         description="IPv4 address. For folded names the address of the first; the others count up.",
         examples=["10.0.0.1"],
+    )
+    mac: Mac | None = Field(
+        None,
+        description="Ethernet address of the board's network card, which `wulfling discover`"
+        " finds. Only for a node that is not folded. Default: not known.",
+        examples=["dc:a6:32:01:02:03"],
     )
     roles: tuple[NodeRole, ...] | None = Field(
         None,

@@ -289,6 +289,11 @@ def test_a_check_is_a_hello(talk: Callable[[], Talk], root: Path) -> None:
     one.say(do="check", operator="kim@laptop")
     assert one.rest() == 0
     assert [event["event"] for event in one.events] == ["hello", "done"]
+    assert "devices" not in one.events[0]
+    other = talk()
+    other.say(do="check", operator="", devices=True)
+    assert other.rest() == 0
+    assert other.events[0]["devices"] == {"disks": [], "links": []}
     assert tree(root) == before
 
 

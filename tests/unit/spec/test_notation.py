@@ -106,6 +106,19 @@ REFUSED: list[tuple[Callable[[str], object], list[str]]] = [
         ],
     ),
     (
+        notation.mac,
+        [
+            "",
+            "dc:a6:32:01:02",
+            "dc:a6:32:01:02:03:04",
+            "dc:a6:32:01:02:0g",
+            "dca6:3201:0203:",
+            "ff:ff:ff:ff:ff:ff",
+            "01:00:5e:00:00:01",
+            "00:00:00:00:00:00",
+        ],
+    ),
+    (
         notation.network,
         [
             "",

@@ -49,6 +49,14 @@ def test_names_and_addresses_are_enough() -> None:
     assert small.secrets is None
 
 
+@pytest.mark.parametrize("said", ["dc:a6:32:01:02:03", "DC-A6-32-01-02-03", "'dca632010203'"])
+def test_a_mac_is_told_in_one_way(said: str) -> None:
+    read = cluster(
+        f"nodes:\n  n1: {{address: 10.0.0.1, mac: {said}}}\n  n2: {{address: 10.0.0.2}}\n"
+    )
+    assert [node.mac for node in read.nodes] == ["dc:a6:32:01:02:03", None]
+
+
 def test_a_head_that_is_named_leaves_the_first_a_compute_node() -> None:
     found = cluster("nodes:\n  n1: {address: 10.0.0.1}\n  n2: {address: 10.0.0.2, roles: [head]}\n")
     assert found.head == "n2"
