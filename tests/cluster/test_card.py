@@ -99,8 +99,7 @@ def base(home: Path) -> Path:
     if kept := os.environ.get("WULFLING_CARD_IMAGE"):
         return Path(kept)
     target = home / "debian.img"
-    release = os.environ.get("WULFLING_RELEASE", "bookworm")
-    words = ("card", "build", "--to", str(target), "--release", release, "-o", "json")
+    words = ("card", "build", "--to", str(target), "-o", "json")
     told = json.loads(Cluster(home / "cluster.yaml").wulfling(*words))
     assert told["bytes"] == target.stat().st_size
     assert told["bytes_used"] < 1_600_000_000

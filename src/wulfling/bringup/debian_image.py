@@ -46,14 +46,13 @@ class Built:
     """An image that is complete. ``size`` is in bytes, ``used`` what it takes of the disk."""
 
     path: Path
-    suite: str
     size: int
     used: int
     sha256: str
 
 
-def build(suite: str, target: Path) -> Built:
-    """Make the image of ``suite`` at ``target``, which appears when it is whole.
+def build(target: Path) -> Built:
+    """Make the image at ``target``, which appears when it is whole.
 
     Raises ``WulflingError`` when this machine cannot build it, or with the end of what the
     build said.
@@ -69,8 +68,8 @@ def build(suite: str, target: Path) -> Built:
     private_folder(cache_root())
     with tempfile.TemporaryDirectory(prefix="card-", dir=cache_root()) as name:
         fresh = Path(name) / "image"
-        _make(suite, Path(name), fresh)
-        return _moved(suite, fresh, target)
+        _make(Path(name), fresh)
+        return _moved(fresh, target)
 
 
 def check(machine: needs.Machine, architecture: str, emulator: Path, keyring: Path) -> None:
@@ -97,11 +96,11 @@ def check(machine: needs.Machine, architecture: str, emulator: Path, keyring: Pa
     needs.check_namespaces(machine, "no card can be built here")
 
 
-def _make(suite: str, folder: Path, fresh: Path) -> None:
+def _make(folder: Path, fresh: Path) -> None:
     work, early, late = folder / "work", folder / "early.tar", folder / "late.tar"
     work.mkdir()
     early.write_bytes(recipe.early())
-    late.write_bytes(recipe.late(suite))
+    late.write_bytes(recipe.late())
     words = (
         *_namespace(),
         *("/bin/sh", "-c", recipe.BUILD_SCRIPT, "build"),
@@ -124,18 +123,18 @@ def _make(suite: str, folder: Path, fresh: Path) -> None:
         "EARLY": str(early),
         "LATE": str(late),
         "IMAGE": str(fresh),
-        "SUITE": suite,
+        "SUITE": recipe.SUITE,
         "BOOT_MB": str(recipe.BOOT_MB),
         "ROOT_MB": str(recipe.ROOT_MB),
     }
-    sources = "".join(f"{line}\n" for line in _sources(suite))
+    sources = "".join(f"{line}\n" for line in _sources())
     done = run(words, stdin=sources, check=False, timeout=PATIENCE, env=environment)
     if done.code != 0:
         said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-25:])
         raise WulflingError(f"the card could not be built:\n{said}", hint="run it again")
 
 
-def _moved(suite: str, fresh: Path, target: Path) -> Built:
+def _moved(fresh: Path, target: Path) -> Built:
     """Copy with its holes, synced, and renamed: whoever sees the name sees all of it."""
     new = target.with_name(f".{target.name}.wulfling-new")
     try:
@@ -149,7 +148,7 @@ def _moved(suite: str, fresh: Path, target: Path) -> Built:
     finally:
         new.unlink(missing_ok=True)
     stat = target.stat()
-    return Built(target, suite, stat.st_size, stat.st_blocks * 512, digest.hexdigest())
+    return Built(target, stat.st_size, stat.st_blocks * 512, digest.hexdigest())
 
 
 def _namespace() -> tuple[str, ...]:
@@ -160,10 +159,10 @@ def _namespace() -> tuple[str, ...]:
     return ("/bin/sh", "-c", recipe.AS_MAPPED_ROOT, "root", *lab_image.namespace())
 
 
-def _sources(suite: str) -> tuple[str, ...]:
+def _sources() -> tuple[str, ...]:
     """This machine's own mirrors where it has some, with the firmware's component."""
-    lines = lab_image.own_mirrors(suite)
-    return tuple(f"{line} non-free-firmware" for line in lines) or recipe.public_sources(suite)
+    lines = lab_image.own_mirrors(recipe.SUITE)
+    return tuple(f"{line} non-free-firmware" for line in lines) or recipe.public_sources()
 
 
 def _proxy() -> Iterator[str]:

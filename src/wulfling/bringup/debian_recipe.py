@@ -6,7 +6,7 @@ import io
 import tarfile
 from collections.abc import Mapping
 
-SUITES = ("bookworm", "trixie")
+SUITE = "bookworm"
 COMPONENTS = "main non-free-firmware"
 BOOT_MB = 256
 ROOT_MB = 1536
@@ -72,6 +72,8 @@ LATE: Mapping[str, tuple[str, int]] = {
         "datasource_list: [NoCloud, None]\n"
         "datasource: {NoCloud: {fs_label: bootfs}}\n"
         "users: []\n"
+        "apt: {preserve_sources_list: true}\n"  # cloud-init's own has no firmware in it
+        "manage_etc_hosts: false\n"  # apply's
         "disable_root: true\n"
         "system_info: {network: {renderers: [networkd]}}\n",
         0o644,
@@ -178,20 +180,20 @@ def early() -> bytes:
     return _archive(EARLY, {})
 
 
-def late(suite: str) -> bytes:
+def late() -> bytes:
     """The tar archive of ``LATE``, ``LINKS``, ``BOOT`` and the board's own package sources."""
     boot = {f"boot/firmware/{name}": (text, 0o644) for name, text in BOOT.items()}
-    lists = "".join(f"{line}\n" for line in public_sources(suite))
+    lists = "".join(f"{line}\n" for line in public_sources())
     return _archive({**LATE, **boot, "etc/apt/sources.list": (lists, 0o644)}, LINKS)
 
 
-def public_sources(suite: str) -> tuple[str, ...]:
+def public_sources() -> tuple[str, ...]:
     """The lines of sources.list that every board in the world can use."""
     debian, security = "http://deb.debian.org/debian", "http://deb.debian.org/debian-security"
     return (
-        f"deb {debian} {suite} {COMPONENTS}",
-        f"deb {debian} {suite}-updates {COMPONENTS}",
-        f"deb {security} {suite}-security {COMPONENTS}",
+        f"deb {debian} {SUITE} {COMPONENTS}",
+        f"deb {debian} {SUITE}-updates {COMPONENTS}",
+        f"deb {security} {SUITE}-security {COMPONENTS}",
     )
 
 

@@ -114,18 +114,11 @@ def write(
 
 @card.command()
 @click.option("--to", "target", type=PLACE, required=True, help="The image file to be made.")
-@click.option(
-    "--release",
-    type=click.Choice(debian_recipe.SUITES),
-    default=debian_recipe.SUITES[0],
-    show_default=True,
-    help="Debian 12 (bookworm) or 13 (trixie): the same for all boards of a cluster.",
-)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
 @click.pass_obj
-def build(file: Path, *, target: Path, release: str, yes: bool, output: str) -> int:
-    """Make a bootable arm64 image of Debian's packages alone, without root.
+def build(file: Path, *, target: Path, yes: bool, output: str) -> int:
+    """Make a bootable arm64 image of Debian 12's packages alone, without root.
 
     One image serves the nodes of every role: `card write` makes copies of it theirs, and the
     first apply brings what each role needs. It takes minutes, most of them in an emulator of
@@ -138,13 +131,13 @@ def build(file: Path, *, target: Path, release: str, yes: bool, output: str) -> 
         if not click.confirm(what, err=output == "json"):
             click.echo("nothing was written", err=True)
             return CHANGES
-    click.echo(f"building Debian {release} for arm64, which takes minutes", err=True)
-    built = debian_image.build(release, target)
+    click.echo("building Debian 12 for arm64, which takes minutes", err=True)
+    built = debian_image.build(target)
     if output == "json":
         click.echo(show.as_json(built_as_json(built)))
     else:
         taken = f"{built.used / 1e6:.0f} MB of this disk"
-        click.echo(f"{target}: Debian {release}, {built.size} bytes, {taken}")
+        click.echo(f"{target}: Debian 12, {built.size} bytes, {taken}")
         click.echo(f"sha256: {built.sha256}")
     click.echo(f"next: wulfling -f {file} card write NODE --image {target} --to CARD", err=True)
     return 0
@@ -154,7 +147,7 @@ def built_as_json(built: debian_image.Built) -> dict[str, Any]:
     """One image for machines."""
     return {
         "target": str(built.path),
-        "release": built.suite,
+        "release": debian_recipe.SUITE,
         "architecture": "arm64",
         "bytes": built.size,
         "bytes_used": built.used,

@@ -376,7 +376,7 @@ _EXPLAIN = {
 }
 _IMAGE = {
     "target": "the image file",
-    "release": "of Debian: `bookworm` or `trixie`",
+    "release": "`bookworm`, which is Debian 12",
     "architecture": "`arm64`",
     "bytes": "its size",
     "bytes_used": "what it takes of the disk: most of it is empty",
