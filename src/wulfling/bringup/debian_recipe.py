@@ -61,6 +61,8 @@ EARLY: Mapping[str, tuple[str, int]] = {
         0o644,
     ),
     "etc/initramfs-tools/conf.d/card": ("MODULES=list\n", 0o644),
+    # The kernel's installation makes one; the trigger would make it once more, minutes later.
+    "etc/initramfs-tools/update-initramfs.conf": ("update_initramfs=no\n", 0o644),
     "etc/initramfs-tools/hooks/card": (_INITRAMFS_HOOK, 0o755),
 }
 """Files that the kernel's and the firmware's installation read."""
@@ -85,6 +87,10 @@ LATE: Mapping[str, tuple[str, int]] = {
     ),
     "etc/hostname": ("board\n", 0o644),
     "etc/hosts": ("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n", 0o644),
+    "etc/initramfs-tools/update-initramfs.conf": (
+        "update_initramfs=yes\nbackup_initramfs=no\n",
+        0o644,
+    ),
     "etc/machine-id": ("", 0o444),
     "etc/ssh/sshd_config.d/10-card.conf": ("PasswordAuthentication no\n", 0o644),
     # A cable that is out must not hold back the boot for two minutes.
