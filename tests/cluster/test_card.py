@@ -40,7 +40,7 @@ nodes:
   cardnode02: {{address: 10.0.2.16, roles: [compute]}}
   cardnode03: {{address: 10.0.2.17, roles: [storage]}}
 admin: {{keys: ["{key}"]}}
-cards: {{gateway: 10.0.2.2, timezone: Asia/Seoul, country: KR}}
+cards: {{gateway: 10.0.2.2, timezone: Asia/Seoul, locale: ko_KR.UTF-8, country: KR}}
 """
 
 
@@ -207,6 +207,13 @@ def test_sudo_is_the_admins_alone(board: Board) -> None:
     assert people == ""
 
 
+def test_it_has_its_place_in_the_world(board: Board) -> None:
+    """2-12"""
+    assert board.said("cat", "/etc/default/locale") == "LANG=ko_KR.UTF-8"
+    assert "ko_KR.utf8" in board.said("locale", "-a").split()
+    assert board.said("date", "+%Z") == "KST"
+
+
 def test_the_card_is_filled_and_the_key_is_forgotten(board: Board) -> None:
     told = board.said("cloud-init status --long || true")
     assert "status: done" in told
@@ -215,3 +222,4 @@ def test_the_card_is_filled_and_the_key_is_forgotten(board: Board) -> None:
     assert "PRIVATE" not in board.said("sudo", "-n", "cat", "/boot/firmware/user-data")
     failed = board.said("systemctl", "list-units", "--failed", "--no-legend", "--plain")
     assert failed == ""
+    assert "fsck not present" not in board.console.read_text("utf-8", "replace")

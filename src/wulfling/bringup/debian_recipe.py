@@ -39,7 +39,10 @@ PACKAGES = (
 """What `card write` and the first apply count on; apply brings the rest."""
 
 LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
-KEPT = ("/usr/share/doc/*/copyright",)  # the licenses of the firmware ask for it
+KEPT = (
+    "/usr/share/doc/*/copyright",  # the licenses of the firmware ask for it
+    "/usr/share/locale/locale.alias",  # locale-gen does nothing without it
+)
 
 # `most` would take drivers of network, graphics and SCSI cards along, which no board boots from:
 # minutes of emulation here, and of every kernel upgrade on the board. The functions are those of
@@ -60,6 +63,12 @@ EARLY: Mapping[str, tuple[str, int]] = {
         'ROOTPART="LABEL=rootfs"\nCONSOLES="ttyS1,115200 tty0"\nCMA=0\n',
         0o644,
     ),
+    # Here, because an initramfs gets the fsck of the root that this file names.
+    "etc/fstab": (
+        "LABEL=rootfs / ext4 defaults,noatime 0 1\n"
+        "LABEL=bootfs /boot/firmware vfat defaults,noatime,umask=0077 0 2\n",
+        0o644,
+    ),
     "etc/initramfs-tools/conf.d/card": ("MODULES=list\n", 0o644),
     # The kernel's installation makes one; the trigger would make it once more, minutes later.
     "etc/initramfs-tools/update-initramfs.conf": ("update_initramfs=no\n", 0o644),
@@ -75,14 +84,10 @@ LATE: Mapping[str, tuple[str, int]] = {
         "datasource: {NoCloud: {fs_label: bootfs}}\n"
         "users: []\n"
         "apt: {preserve_sources_list: true}\n"  # cloud-init's own has no firmware in it
+        "locale: C.UTF-8\n"
         "manage_etc_hosts: false\n"  # apply's
         "disable_root: true\n"
         "system_info: {network: {renderers: [networkd]}}\n",
-        0o644,
-    ),
-    "etc/fstab": (
-        "LABEL=rootfs / ext4 defaults,noatime 0 1\n"
-        "LABEL=bootfs /boot/firmware vfat defaults,noatime,umask=0077 0 2\n",
         0o644,
     ),
     "etc/hostname": ("board\n", 0o644),
