@@ -63,13 +63,13 @@ EARLY: Mapping[str, tuple[str, int]] = {
         'ROOTPART="LABEL=rootfs"\nCONSOLES="ttyS1,115200 tty0"\nCMA=0\n',
         0o644,
     ),
-    # Here, because an initramfs gets the fsck of the root that this file names.
     "etc/fstab": (
         "LABEL=rootfs / ext4 defaults,noatime 0 1\n"
         "LABEL=bootfs /boot/firmware vfat defaults,noatime,umask=0077 0 2\n",
         0o644,
     ),
-    "etc/initramfs-tools/conf.d/card": ("MODULES=list\n", 0o644),
+    # FSTYPE: the fsck it gets. Without it the root of the machine that builds is asked.
+    "etc/initramfs-tools/conf.d/card": ("MODULES=list\nFSTYPE=ext4\n", 0o644),
     # The kernel's installation makes one; the trigger would make it once more, minutes later.
     "etc/initramfs-tools/update-initramfs.conf": ("update_initramfs=no\n", 0o644),
     "etc/initramfs-tools/hooks/card": (_INITRAMFS_HOOK, 0o755),
