@@ -69,6 +69,7 @@ def _user_data(cluster: Cluster, node: Node, key: HostKey) -> Iterator[str]:
 def _script(cluster: Cluster, node: Node) -> Iterator[str]:
     yield from first_boot.own_name(node)
     yield from first_boot.account(cluster)
+    yield from first_boot.locale(cluster)
     yield from first_boot.wifi(cluster)
     yield _SSH_ON
 

@@ -41,6 +41,13 @@ def own_name(node: Node) -> Iterator[str]:
     yield f"echo '127.0.1.1 {node.name}' >>/etc/hosts"
 
 
+def locale(cluster: Cluster) -> Iterator[str]:
+    """Debian's locale-gen(8) makes what its file lists, whatever cloud-init asks it for."""
+    if cluster.cards.locale:
+        line = f"{cluster.cards.locale} UTF-8"
+        yield f"grep -qx '{line}' /etc/locale.gen || echo '{line}' >>/etc/locale.gen"
+
+
 def wifi(cluster: Cluster) -> Iterator[str]:
     """Wi-Fi is off until the country is known."""
     if cluster.cards.country:

@@ -1,4 +1,4 @@
-"""``wulfling card``: SD cards for the nodes of a cluster file."""
+"""``wulfling card``: SD cards and their images for the nodes of a cluster file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wulfling.bringup import card as cards
+from wulfling.bringup import debian_image, debian_recipe
 from wulfling.bringup.card import Order, Progress, Ready, Written
 from wulfling.bringup.device import Machine
 from wulfling.bringup.mechanism import Mechanism
@@ -49,7 +50,8 @@ def card() -> None:
 @click.option(
     "--image",
     type=PLACE,
-    help="The downloaded image of Raspberry Pi OS or Ubuntu: .img, .img.xz, .img.gz or .zip.",
+    help="The image of Raspberry Pi OS or Ubuntu as it was downloaded (.img, .img.xz, .img.gz or"
+    " .zip), or that of `card build`.",
 )
 @click.option(
     "--to",
@@ -108,6 +110,49 @@ def write(
         click.echo(f"left to do: {step}", err=True)
     click.echo(f"next: wulfling -f {file} plan   # when the board has booted", err=True)
     return 0
+
+
+@card.command()
+@click.option("--to", "target", type=PLACE, required=True, help="The image file to be made.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@click.pass_obj
+def build(file: Path, *, target: Path, yes: bool, output: str) -> int:
+    """Make a bootable arm64 image of Debian 12's packages alone, without root.
+
+    One image serves the nodes of every role: `card write` makes copies of it theirs, and the
+    first apply brings what each role needs. It takes minutes, most of them in an emulator of
+    the board's processor. Exit code 2: you said no.
+    """
+    if target.is_file() and not yes:
+        what = f"{target} is there already. Replace it?"
+        if not sys.stdin.isatty():
+            raise click.UsageError(f"nobody is here to be asked: {what} `-y` goes ahead")
+        if not click.confirm(what, err=output == "json"):
+            click.echo("nothing was written", err=True)
+            return CHANGES
+    click.echo("building Debian 12 for arm64, which takes minutes", err=True)
+    built = debian_image.build(target)
+    if output == "json":
+        click.echo(show.as_json(built_as_json(built)))
+    else:
+        taken = f"{built.used / 1e6:.0f} MB of this disk"
+        click.echo(f"{target}: Debian 12, {built.size} bytes, {taken}")
+        click.echo(f"sha256: {built.sha256}")
+    click.echo(f"next: wulfling -f {file} card write NODE --image {target} --to CARD", err=True)
+    return 0
+
+
+def built_as_json(built: debian_image.Built) -> dict[str, Any]:
+    """One image for machines."""
+    return {
+        "target": str(built.path),
+        "release": debian_recipe.SUITE,
+        "architecture": "arm64",
+        "bytes": built.size,
+        "bytes_used": built.used,
+        "sha256": built.sha256,
+    }
 
 
 def as_json(order: Order, written: Written) -> dict[str, Any]:

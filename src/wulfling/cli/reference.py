@@ -280,7 +280,7 @@ def _exit_codes() -> Lines:
     told = {
         0: "Done. `plan`: nothing to do; `verify`: proven; `status`: every node is well.",
         CHANGES: "`plan` has changes to show, `discover` found boards that it did not write, or"
-        " you said no at `apply` or `card write`.",
+        " you said no at `apply` or a verb of `card`.",
         _USAGE: "The command line was not understood: no such verb, option or value.",
         _INTERRUPTED: "Interrupted with Ctrl-C. Run it again.",
         OUTPUT_UNREAD: "Whoever read the output, `head` for example, went away before the end.",
@@ -375,6 +375,22 @@ _EXPLAIN = {
     "commands": "What a person would type",
     "undo": "What takes it back",
 }
+_IMAGE = {
+    "target": "the image file",
+    "release": "`bookworm`, which is Debian 12",
+    "architecture": "`arm64`",
+    "bytes": "its size",
+    "bytes_used": "what it takes of the disk: most of it is empty",
+    "sha256": "of all of it",
+}
+_IMAGE_ROW = {
+    "target": "debian.img",
+    "release": "bookworm",
+    "architecture": "arm64",
+    "bytes": 1880096768,
+    "bytes_used": 900000000,
+    "sha256": "0" * 64,
+}
 _CARD = {
     "node": "The node's name",
     "address": "Its address",
@@ -449,6 +465,7 @@ def _json() -> Lines:
         ("adopt", "a list, the boards in the file's order", _ADOPT, adopted.as_json()),
         ("lab list", "a list, every board of every lab", _LAB, _LAB_ROW),
     )
+    yield from _told("card build", "`card build -y -o json`:", _IMAGE, _IMAGE_ROW)
     yield from _told("card write", "`card write -y -o json`:", _CARD, _CARD_ROW)
     for verb, what, keys, example in of_each:
         yield from _told(verb, f"`{verb} -o json`: {what}.", keys, example)

@@ -57,8 +57,7 @@ def folder() -> Path:
 
 def ingredients(release: str) -> Ingredients:
     """What an image made now would be made of."""
-    mirrors = archive(release).mirrors(release, _targets())
-    return Ingredients(release, modules.kernel_version(), mirrors, apt_options())
+    return Ingredients(release, modules.kernel_version(), own_mirrors(release), apt_options())
 
 
 def ensure(proxy: str, say: Callable[[str], None], release: str) -> Path:
@@ -203,6 +202,8 @@ def apt_options() -> tuple[str, ...]:
     return tuple(sorted(lines))
 
 
-def _targets() -> str:
+def own_mirrors(release: str) -> tuple[str, ...]:
+    """The sources.list lines for ``release`` of the machine we run on; see ``Archive.mirrors``."""
     form = "$(CREATED_BY)|$(ORIGIN)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)"
-    return run(("apt-get", "indextargets", "--format", form), check=False).stdout
+    targets = run(("apt-get", "indextargets", "--format", form), check=False).stdout
+    return archive(release).mirrors(release, targets)

@@ -91,17 +91,35 @@ def check(machine: Machine) -> None:
         problems.append(f"not installed: {', '.join(missing)}")
         command = f"apt install --no-install-recommends {' '.join(packages)}"
         remedies.append(command if machine.uid == 0 else f"sudo {command}")
-    elif not machine.namespaces_work():
+    _ask_namespaces(machine, problems, remedies, probe=not missing)
+    if problems:
+        raise WulflingError(
+            "virtual boards cannot run here: " + "; ".join(problems), hint="\n".join(remedies)
+        )
+
+
+def check_namespaces(machine: Machine, opening: str) -> None:
+    """Return when an image can be built in a user namespace; ``opening`` begins the message.
+
+    Raises ``WulflingError``.
+    """
+    problems: list[str] = []
+    remedies: list[str] = []
+    _ask_namespaces(machine, problems, remedies, probe=True)
+    if problems:
+        raise WulflingError(f"{opening}: {'; '.join(problems)}", hint="\n".join(remedies))
+
+
+def _ask_namespaces(
+    machine: Machine, problems: list[str], remedies: list[str], *, probe: bool
+) -> None:
+    if probe and not machine.namespaces_work():
         problems.append("this kernel does not let a user make a user and network namespace")
         remedies.append(_namespace_remedy(machine))
     if machine.image_wanted and machine.uid != 0 and not _has_range(machine):
         problems.append(f"{machine.user} has no subordinate user ids in /etc/subuid")
         remedies.append(
             "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 " + machine.user
-        )
-    if problems:
-        raise WulflingError(
-            "virtual boards cannot run here: " + "; ".join(problems), hint="\n".join(remedies)
         )
 
 

@@ -146,3 +146,27 @@ def test_a_card_is_shown_before_it_is_erased(
     assert not any(sdb.read_bytes())
     assert run(*words, "-y")[0] == 0
     assert any(sdb.read_bytes())
+
+
+def test_building_asks_before_it_replaces_a_file(
+    run: Run, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = file.with_name("debian.img")
+    old.write_text("somebody's")
+    code, _, err = run("card", "build", "--to", str(old))
+    assert code == 64
+    assert "is there already. Replace it? `-y` goes ahead" in err
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    assert run("card", "build", "--to", str(old))[0] == 2
+    assert old.read_text() == "somebody's"
+
+
+def test_building_says_what_is_missing(
+    run: Run, file: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wulfling.lab.needs.program", lambda name: f"/nowhere/{name}")
+    code, _, err = run("card", "build", "--to", "debian.img")
+    assert code == 1
+    assert "mcopy (mtools)" in err and "mmdebstrap (mmdebstrap)" in err
+    assert "apt install --no-install-recommends" in err
+    assert not (home / "debian.img").exists()
