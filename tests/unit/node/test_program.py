@@ -110,7 +110,7 @@ def test_slow_questions_are_asked_before_they_are_needed(
     run: Run, chrony: Answers, expected: list[str]
 ) -> None:
     """And their answers do not outlive a change."""
-    chrony[SHOW] = "root|default root account|root|c||\n"
+    chrony[SHOW] = "root|default root account|root|c|||\n"
     everything = (*DECLARED, AccountingCluster(cluster="c"))
     run("plan", CONF)
     assert expected == ["nothing"]
