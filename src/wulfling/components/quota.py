@@ -37,6 +37,12 @@ if ! command -v quotacheck > /dev/null; then
     echo "the package quota is not installed: \\`wulfling apply\\` brings it" >&2
     exit 1
 fi
+# Without an initramfs the kernel calls the root disk by a name that is nowhere, and the tools
+# below look for it.
+if [ ! -e /dev/root ] && grep -q "^/dev/root $disk " /proc/self/mounts; then
+    ln -s "$device" /dev/root
+fi
+counts() {{ quotaon --user --print-state "$disk" 2> /dev/null | grep -q '^user .* is on$'; }}
 case $kind in
 ext4)
     if dumpe2fs -h "$device" 2> /dev/null | grep -q '^Filesystem features:.* quota'; then
@@ -45,12 +51,12 @@ ext4)
         mount -o remount,usrjquota=aquota.user,jqfmt=vfsv1 "$disk"
         if [ ! -e "$disk/aquota.user" ]; then
             quotacheck --create-files --user --no-remount --format=vfsv1 "$disk"
-        elif [ ! -e "$known" ]; then
+        elif [ ! -e "$known" ] && ! counts; then
             quotacheck --user --no-remount --format=vfsv1 "$disk"
         fi
     fi
     rm -f "$known"
-    quotaon --user "$disk" || quotaon --user --print-state "$disk" | grep -q 'is on$'
+    counts || quotaon --user "$disk"
     ;;
 xfs)
     case ,$options, in

@@ -40,10 +40,10 @@ class _Reading:
 
 
 def read(path: Path, document: Document, spec: Spec, defaults: Entrant) -> tuple[Entrant, ...]:
-    """The people of the class list at ``path`` who are not in the cluster file yet.
+    """The people of the class list at ``path``, in its order.
 
-    ``defaults`` are what an empty cell stands for. Somebody whom the file has with the same
-    values is left out, so that an import can be run again. Raises ``BadFile`` with everything
+    ``defaults`` are what an empty cell stands for. Whom the cluster file has already, it has to
+    have with the same values: an import can be run again. Raises ``BadFile`` with everything
     that is wrong, each at its line and column.
     """
     name = printable(path)
@@ -62,7 +62,7 @@ def read(path: Path, document: Document, spec: Spec, defaults: Entrant) -> tuple
     if reading.problems:
         problems = sorted(dict.fromkeys(reading.problems), key=lambda one: one.place)
         raise BadFile([problem.error(name) for problem in problems])
-    return tuple(entrant for entrant, _ in reading.entrants if entrant.name not in spec.people)
+    return tuple(entrant for entrant, _ in reading.entrants)
 
 
 class _UselessError(Exception):

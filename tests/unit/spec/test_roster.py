@@ -66,9 +66,10 @@ def test_defaults_stand_for_empty_cells(tmp_path: Path) -> None:
     )
 
 
-def test_who_is_in_the_file_already_is_left_out(tmp_path: Path) -> None:
+def test_who_is_in_the_file_already_with_the_same_values(tmp_path: Path) -> None:
     """An import that was cut off is run again."""
-    assert read("name,quota\npi,1024M\nkim,\n", tmp_path) == (Entrant("kim"),)
+    found = read("name,quota\npi,1024M\nkim,\n", tmp_path)
+    assert found == (Entrant("pi", quota="1024M"), Entrant("kim"))
 
 
 def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from wulfling.node.board import Board
 
 HOMES = "/home"
 SERVICE = "wulfling-quota.service"
-REPORT = ("repquota", "--user", "--output=csv", HOMES)
+_DISK = f"$(findmnt -no TARGET --target {HOMES})"
+REPORT = ("repquota", "--user", "--output=csv")  # and the disk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +36,14 @@ class Quota(Resource):
     def converge(self, board: Board, observed: Resource | None) -> None:
         """Set it. Who has more already keeps it, and cannot write until some is deleted."""
         blocks = str(self.limit_mb << 10)
-        board.run(["setquota", "--user", self.user, blocks, blocks, "0", "0", HOMES])
+        board.run(["setquota", "--user", self.user, blocks, blocks, "0", "0", disk_of_homes(board)])
         board.forget("quotas")
 
     def commands(self) -> tuple[str, ...]:
-        return (f"sudo setquota -u {self.user} {self.limit_mb}M {self.limit_mb}M 0 0 {HOMES}",)
+        return (f"sudo setquota -u {self.user} {self.limit_mb}M {self.limit_mb}M 0 0 {_DISK}",)
 
     def undo(self) -> tuple[str, ...]:
-        return (f"sudo setquota -u {self.user} 0 0 0 0 {HOMES}",)
+        return (f"sudo setquota -u {self.user} 0 0 0 0 {_DISK}",)
 
     def difference(self, observed: Resource | None) -> tuple[str, ...]:
         was = observed.limit_mb if isinstance(observed, Quota) else 0
@@ -55,10 +56,18 @@ def _shown(limit_mb: int) -> str:
 
 def _limits(board: Board) -> dict[str, int]:
     """The limits of everybody who owns anything there, in MiB; the kernel counts in KiB."""
-    code, out, _ = board.ask(REPORT)
+    code, out, _ = board.ask((*REPORT, disk_of_homes(board)))
     if code != 0:
         raise NotYet(f"service:{SERVICE}")
     return {row["User"]: int(row["BlockHardLimit"]) >> 10 for row in parse_report(out)}
+
+
+def disk_of_homes(board: Board) -> str:
+    """Where the file system that holds the homes is mounted, which is the name that quota tools
+    know it by."""
+    places = [line.split()[1] for line in board.lines("/proc/self/mounts") if " " in line]
+    around = [place for place in places if f"{HOMES}/".startswith(f"{place.rstrip('/')}/")]
+    return max(around, key=len, default="/")
 
 
 def parse_report(text: str) -> tuple[dict[str, str], ...]:
