@@ -29,8 +29,14 @@ class Quota(Resource):
         return self.user
 
     def observe(self, board: Board) -> Quota:
-        """The limit as the kernel has it. Raises ``NotYet`` while nobody counts there."""
-        limits = board.once("quotas", lambda: _limits(board))
+        """The limit as the kernel has it. Raises ``NotYet`` while nobody counts there, which to
+        have no limit does as well."""
+        try:
+            limits = board.once("quotas", lambda: _limits(board))
+        except NotYet:
+            if self.limit_mb == 0:
+                return self
+            raise
         return Quota(user=self.user, limit_mb=limits.get(self.user, 0))
 
     def converge(self, board: Board, observed: Resource | None) -> None:

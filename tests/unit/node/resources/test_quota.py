@@ -22,17 +22,18 @@ pi,ok,ok,4,10485760,10485760,,1,0,0,
 #2077,ok,ok,8,0,0,,2,0,0,
 """
 PI = Quota(user="pi", limit_mb=10240)
+ASKED = (*REPORT, "/")
 
 
 def test_as_declared(board: Board, answers: Answers, ran: list[tuple[str, ...]]) -> None:
-    answers[(*REPORT, "/")] = RECORDED
+    answers[ASKED] = RECORDED
     assert PI.observe(board) == PI
     assert Quota(user="kim", limit_mb=5).observe(board) == Quota(user="kim", limit_mb=0)
     assert len(ran) == 1, "one question for everybody"
 
 
 def test_it_is_set_and_lifted(board: Board, answers: Answers) -> None:
-    answers[(*REPORT, "/")] = RECORDED
+    answers[ASKED] = RECORDED
     less, none = Quota(user="pi", limit_mb=2048), Quota(user="pi", limit_mb=0)
     assert less.difference(less.observe(board)) == ("  limit: 10240M -> 2048M",)
     assert none.difference(none.observe(board)) == ("  limit: 10240M -> none",)
@@ -44,9 +45,11 @@ def test_it_is_set_and_lifted(board: Board, answers: Answers) -> None:
 
 @pytest.mark.parametrize("answer", [(1, "repquota: Mountpoint not found"), (127, "no such file")])
 def test_while_nobody_counts(board: Board, answers: Answers, answer: tuple[int, str]) -> None:
-    answers[(*REPORT, "/")] = answer
+    answers[ASKED] = answer
     with pytest.raises(NotYet, match=r"service:wulfling-quota\.service"):
         PI.observe(board)
+    none = Quota(user="pi", limit_mb=0)
+    assert none.observe(board) == none, "an apply that takes it back must not fail"
 
 
 @pytest.mark.parametrize("text", ["", "nonsense\n", "User,BlockHardLimit\nroot\n"])
