@@ -142,10 +142,10 @@ class Association(Resource):
 
     def _end(self, board: Board) -> None:
         """Slurm lets go of nobody who has jobs, waiting or running, and those are not ours to
-        cancel: then no further ones are taken."""
-        code, _, _ = board.ask(["sacctmgr", "-i", "delete", "user", self.user, *self._where])
+        cancel: then no further ones are taken. Its exit code does not tell (sacctmgr of 22.05)."""
+        board.ask(["sacctmgr", "-i", "delete", "user", self.user, *self._where])
         board.forget("sacctmgr")
-        if code != 0:
+        if any(row.account == self.account for row in self._rows(board)):
             _change(board, "modify", "user", self.user, *self._where, "set", "MaxSubmitJobs=0")
 
     @property

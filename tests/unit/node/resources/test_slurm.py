@@ -181,18 +181,23 @@ def test_a_person_who_leaves(board: Board, answers: Answers) -> None:
     observed = gone.observe(board)
     assert observed != gone
     assert gone.difference(observed) == ("- association:pi@compute",)
-    answers[sacctmgr("delete", "user", "pi", *HERE)] = ""
+
+    def delete() -> str:
+        answers[SHOW] = NOBODY
+        return ""
+
+    answers[sacctmgr("delete", "user", "pi", *HERE)] = delete
     gone.converge(board, observed)
-    answers[SHOW] = NOBODY
     assert gone.observe(board) == gone
 
 
+@pytest.mark.parametrize("code", [0, 1])
 def test_jobs_of_a_person_who_leaves_go_on_and_no_new_ones_are_taken(
-    board: Board, answers: Answers
+    board: Board, answers: Answers, code: int
 ) -> None:
     gone = Association(user="pi", account="compute", active=False)
     answers[SHOW] = RECORDED
-    answers[sacctmgr("delete", "user", "pi", *HERE)] = (1, " Error with request: Job(s) active")
+    answers[sacctmgr("delete", "user", "pi", *HERE)] = code, " Error with request: Job(s) active"
     answers[sacctmgr("modify", "user", "pi", *HERE, "set", "MaxSubmitJobs=0")] = ""
     gone.converge(board, gone.observe(board))
     answers[SHOW] = RECORDED.replace("cpu=4,mem=1G|", "cpu=4,mem=1G|0")
