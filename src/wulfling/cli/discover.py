@@ -229,9 +229,9 @@ def _agreed(file: Path, newcomers: Sequence[Newcomer], yes: bool, output: str) -
 
 
 def _write(file: Path, ground: _Ground, text: str) -> bool:
-    from wulfling.cli.rewrite import rewrite
+    from wulfling.spec.rewrite import rewrite
 
-    rewrite(file, ground.document, text, again="discover")
+    rewrite(file, text, ground.document)
     return True
 
 

@@ -98,7 +98,7 @@ def add(
             hint=f"change that line, then: wulfling -f {file} apply",
             where=document.where(("people", name), key=True),
         )
-    _enrol(file, document, [entrant] if person is None else [], "user add")
+    _enrol(file, document, [entrant] if person is None else [])
     if not entrant.keys:
         click.echo(f"{name} has no key and cannot log in from outside; --key gives one", err=True)
     return _bring_in(file, read, [name], prove=not no_job)
@@ -128,7 +128,7 @@ def import_(
     read, _ = spec.check(document)
     entrants = roster.read(class_list, document, read, _entrant(account, limit, quota))
     people = [one.name for one in entrants]
-    _enrol(file, document, [one for one in entrants if one.name not in read.people], "user import")
+    _enrol(file, document, [one for one in entrants if one.name not in read.people])
     return _bring_in(file, read, people, prove=not no_job)
 
 
@@ -149,6 +149,7 @@ def remove(file: Path, *, name: str, archive: bool, cancel_jobs: bool) -> int:
     from wulfling import spec
     from wulfling.day2 import people
     from wulfling.spec.enrol import expelled, nobody
+    from wulfling.spec.rewrite import rewrite
 
     document = spec.read(file)
     before = setting(file)
@@ -158,7 +159,7 @@ def remove(file: Path, *, name: str, archive: bool, cancel_jobs: bool) -> int:
         raise nobody(document, name)
     if there:
         _settle_jobs(file, name, before, cancel_jobs=cancel_jobs)
-        _rewrite(file, document, expelled(document, name), f"user remove {name}")
+        rewrite(file, expelled(document, name), document)
         click.echo(f"{name} is out of {file}", err=True)
     code = _apply(setting(file), whole=False)
     if code == 0 and archive:
@@ -224,22 +225,17 @@ def _said(word: str, read: Callable[..., Value], *words: object) -> Value:
         raise click.UsageError(f"{word}: {refused.message}{hint}") from None
 
 
-def _enrol(file: Path, document: Document, entrants: Sequence[Entrant], verb: str) -> None:
+def _enrol(file: Path, document: Document, entrants: Sequence[Entrant]) -> None:
     from wulfling.spec.enrol import enrolled
+    from wulfling.spec.rewrite import rewrite
 
     if not entrants:
         click.echo(f"{file} has everybody already", err=True)
         return
-    _rewrite(file, document, enrolled(document, entrants), verb)
+    rewrite(file, enrolled(document, entrants), document)
     count = len(entrants)
     names = entrants[0].name if count == 1 else f"{count} people"
     click.echo(f"{names} written into {file}", err=True)
-
-
-def _rewrite(file: Path, document: Document, text: str, verb: str) -> None:
-    from wulfling.cli.rewrite import rewrite
-
-    rewrite(file, document, text, again=verb)
 
 
 def _ask(prepared: Setting) -> Ask:

@@ -1,4 +1,4 @@
-"""Puts a new text into the cluster file: the old or the new one is there, also after a crash."""
+"""Puts a new text into a cluster file: the old one or the new one is there, also after a crash."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import stat
 from codecs import BOM_UTF8
 from pathlib import Path
 
-from wulfling import spec
 from wulfling.errors import WulflingError
+from wulfling.spec import document as documents
 from wulfling.spec.document import Document
 
 
-def rewrite(file: Path, document: Document | None, text: str, *, again: str) -> None:
-    """Write ``text`` to ``file``. ``document`` is what was read there, None for a new file.
+def rewrite(file: Path, text: str, before: Document | None) -> None:
+    """Write ``text`` in place of ``before``, or into a new file.
 
-    Raises ``WulflingError`` when somebody else has changed the file meanwhile, with ``again`` as
-    the words to run again, and when it cannot be written.
+    Mode, byte order mark, and where a link leads stay. Raises ``WulflingError`` when somebody
+    else has changed the file since it was read, and when it cannot be written.
     """
-    if document is not None and spec.read(file).text != document.text:
+    if before is not None and documents.read(file).text != before.text:
         raise WulflingError(
             f"{file} was changed by somebody else meanwhile",
-            hint=f"wulfling -f {file} {again}   # again",
+            hint="nothing was written; run it again",
         )
     target = file.resolve()  # the file itself, where a link leads to it
     fresh = target.with_name(f".{target.name}.new")
     try:
         with fresh.open("wb") as handle:
-            if document is not None:
+            if before is not None:
                 os.fchmod(handle.fileno(), stat.S_IMODE(target.stat().st_mode))
                 handle.write(_mark(target))
             handle.write(text.encode())
