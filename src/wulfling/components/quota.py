@@ -56,6 +56,7 @@ ext4)
         fi
     fi
     rm -f "$known"
+    sync "${{known%/*}}" # or it could be there again after a power cut
     counts || quotaon --user "$disk"
     ;;
 xfs)

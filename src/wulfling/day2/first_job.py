@@ -13,7 +13,7 @@ from wulfling.model.finding import Finding, Verdict
 
 NAME = "wulfling-first"
 PATIENCE = 90  # seconds until a job that waits is given up
-MEMORY = 16  # MiB, for a shell
+MEMORY = 32  # MiB, for a shell and for slurmstepd, which counts as well
 CHECK = "first job"
 
 # What the job looks at, and the exit code that tells which of it was wrong.
