@@ -179,6 +179,7 @@ class Run:
         self.changed: set[str] = set()  # keys that differ, whether or not they were changed yet
         self.failed = False
         self.given_up = ""  # why a step was left pending; what needs it is pending as well
+        board.declared = self.declared
         board.units = tuple(r.unit for r in self.wanted if isinstance(r, Service))
         board.blob = self._blob
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from wulfling.model.resource import NotYet, Resource
@@ -131,7 +132,8 @@ class Association(Resource):
         facts = [f"GrpTRES={limits}"] if limits else []
         if observed is None:
             moves = bool(self._rows(board))
-            _change(board, "add", "user", self.user, f"account={self.account}", *facts)
+            users = ",".join((self.user, *self._alike(board)))
+            _change(board, "add", "user", users, f"account={self.account}", *facts)
             if moves:
                 default = f"defaultaccount={self.account}"
                 _change(board, "modify", "user", self.user, "set", default)
@@ -139,6 +141,16 @@ class Association(Resource):
         if not getattr(observed, "active", True):
             facts.append("MaxSubmitJobs=-1")
         _change(board, "modify", "user", self.user, *self._where, "set", *facts)
+
+    def _alike(self, board: Board) -> Iterator[str]:
+        """Who else is declared with the same and is not there yet: each call of sacctmgr takes a
+        second or more on a small board, and a class has many people. Their own turn finds them."""
+        there = {row.user for row in _rows(board)}
+        for other in board.declared:
+            if not isinstance(other, Association) or other.user in {self.user, *there}:
+                continue
+            if replace(other, user=self.user) == self:
+                yield other.user
 
     def _end(self, board: Board) -> None:
         """Slurm lets go of nobody who has jobs, waiting or running, and those are not ours to

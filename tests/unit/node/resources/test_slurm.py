@@ -165,6 +165,29 @@ def test_a_person_is_added_with_limits_by_one_command(
     assert len(ran) == 2
 
 
+def test_a_class_is_added_by_one_command(
+    board: Board, answers: Answers, ran: list[tuple[str, ...]]
+) -> None:
+    """Those who have the same limits and are not there; 25 by themselves took 75 s."""
+    others = [Association(user=name, account="compute", limits=PI.limits) for name in ("a", "b")]
+    less = Association(user="c", account="compute", limits=(("cpu", 1),))
+    there = Association(user="kim", account="compute", limits=PI.limits)
+    elsewhere = Association(user="d", account="school", limits=PI.limits)
+    gone = Association(user="e", account="compute", active=False)
+    board.declared = (PI, *others, less, there, elsewhere, gone)
+    row = "compute|compute account|raspi-hpc|raspi-hpc|{}|cpu=4,mem=1G|\n"
+    answers[SHOW] = NOBODY + row.format("kim")
+
+    def add() -> str:
+        answers[SHOW] = NOBODY + "".join(map(row.format, ("kim", "pi", "a", "b")))
+        return ""
+
+    answers[sacctmgr("add", "user", "pi,a,b", "account=compute", LIMITS)] = add
+    PI.converge(board, PI.observe(board))
+    assert [other.observe(board) for other in (PI, *others)] == [PI, *others]
+    assert len(ran) == 3
+
+
 def test_a_person_who_moves_is_charged_to_the_new_account(board: Board, answers: Answers) -> None:
     moved = Association(user="pi", account="school", limits=PI.limits)
     answers[SHOW] = RECORDED
