@@ -53,8 +53,9 @@ def _no_blobs(sha256: str) -> bytes:
 
 class Board:
     """One machine. ``root`` is ``/`` on a real one, ``units`` are all that this run declares and
-    ``declared`` every resource of it, ``applying`` says whether this run may change anything, ``blob`` brings a file from the
-    controller by its sha256, and ``say`` tells the operator what something waits for."""
+    ``declared`` every resource of it, ``applying`` says whether this run may change anything,
+    ``blob`` brings a file from the controller by its sha256, and ``say`` tells the operator
+    what something waits for."""
 
     def __init__(
         self,
