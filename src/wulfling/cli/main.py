@@ -31,6 +31,8 @@ VERBS = {
     "explain": ("explain", "Show each step on a node as the commands a person would type."),
     "export": ("export", "Write a machinefile, hosts lines or an ssh config."),
     "node": ("node", "Work on one node: open a shell."),
+    "user": ("user", "People: add, import a class, remove, list."),
+    "usage": ("usage", "Show who used how much, by person and by account."),
     "lab": ("lab", "Virtual boards on this PC: up, down, list, console, destroy."),
 }
 

@@ -11,6 +11,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,12 @@ import click
 from wulfling import errors
 from wulfling.bringup.adopt import Adopted
 from wulfling.bringup.discover import Found, Machine
-from wulfling.cli import discover, explain, show
+from wulfling.cli import discover, explain, show, usage, user
 from wulfling.cli.main import OUTPUT_UNREAD, wulfling
 from wulfling.converge.outcome import CHANGES
 from wulfling.converge.status import NodeStatus
+from wulfling.day2.people import Standing
+from wulfling.day2.usage import summed
 from wulfling.model.finding import Finding, Verdict
 from wulfling.model.plan import Plan, Status, Step
 from wulfling.model.resource import Resource
@@ -450,6 +453,9 @@ def _json() -> Lines:
     found = discover.row(Found(machine, new=True, name="node02"), {}, (), {})
     account = Step("rpnode02", "admin account", Status.CHANGED)
     adopted = Adopted("rpnode02", "10.0.0.2", f"SHA256:{'A' * 43}", (account,), None)
+    person = Standing("kim", 34817, "school", {"cpu": 4, "mem": 1024}, 10240, 1, 3, 1, 0)
+    month = [datetime(2026, number, 1, tzinfo=timezone.utc) for number in (3, 4)]
+    used = summed("school|kim|COMPLETED|3600|14400|cpu=4,mem=1G", *month).as_json()
     yield "These names are a promise: within this format they stay, and new ones may join them."
     yield "The text goes to stdout, all that is said to people goes to stderr."
     yield ""
@@ -463,8 +469,11 @@ def _json() -> Lines:
         ("explain", "a list, the resources in their order", _EXPLAIN, explain._as_json(resource)),
         ("discover", "a list, all machines by their addresses", discover.KEYS, found),
         ("adopt", "a list, the boards in the file's order", _ADOPT, adopted.as_json()),
+        ("user list", "a list, people in the file's order", user.KEYS, person.as_json()),
         ("lab list", "a list, every board of every lab", _LAB, _LAB_ROW),
     )
+    yield from _told("usage", "`usage -o json`:", usage.KEYS, used)
+    yield from _keys(usage.ROW_KEYS, used["people"][0])
     yield from _told("card build", "`card build -y -o json`:", _IMAGE, _IMAGE_ROW)
     yield from _told("card write", "`card write -y -o json`:", _CARD, _CARD_ROW)
     for verb, what, keys, example in of_each:

@@ -1,0 +1,1 @@
+"""What is done with a cluster that is there: its people, and what they use of it."""
