@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import socket
 from collections.abc import Callable, Sequence
@@ -14,6 +15,9 @@ from wulfling.jobs.door import Door, Session
 from wulfling.jobs.folder import Parcel
 
 _CHUNK = 1 << 16
+
+# A percent sign in a path has a meaning for Slurm, a blank for many a script.
+_NO_PART_OF_A_NAME = re.compile(r"[^\w.+-]")
 
 Sent = Callable[[int, int], None]
 """Hears of bytes that were sent, and of how many have to be."""
@@ -30,6 +34,13 @@ class Submitted:
 def new_token() -> str:
     """Names one submission among all that a person makes."""
     return secrets.token_hex(4)
+
+
+def checked_token(token: str) -> str:
+    """``token`` when it can be a part of a folder's name. Raises ``WulflingError``."""
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", token):
+        raise WulflingError(f"{token!r} is no token", hint="letters, digits, dots and dashes")
+    return token
 
 
 def checked(words: Sequence[str], parcel: Parcel) -> tuple[str, ...]:
@@ -74,8 +85,8 @@ async def submit(
     """
     order = {
         "do": "submit",
-        "token": token,
-        "name": name or parcel.root.name,
+        "token": checked_token(token),
+        "name": _NO_PART_OF_A_NAME.sub("_", name or parcel.root.name),
         "files": parcel.entries,
         "origin": origin(origin_folder or str(parcel.root)),
         "words": list(words),

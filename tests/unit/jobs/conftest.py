@@ -26,7 +26,7 @@ HOME="$HEAD/home" exec sh -c "exec $command"
 
 # A job is a process; its number is the line it has in the queue, its state what it left there.
 SLURM = r"""#!@PYTHON@
-import os, pathlib, subprocess, sys, time
+import os, pathlib, subprocess, sys
 head = pathlib.Path(os.environ["HEAD"])
 verb, words = pathlib.Path(sys.argv[0]).name, sys.argv[1:]
 with open(head / "asked", "a") as log:
@@ -62,8 +62,9 @@ if verb == "sbatch":
     (folder / "out").write_text(out)
     (folder / "where").write_text(where)
     run = 'bash "$@" > "$0" 2>&1; echo $? > ' + str(folder / "code")
-    subprocess.Popen(["sh", "-c", run, out, *script], cwd=where, start_new_session=True,
+    process = subprocess.Popen(["sh", "-c", run, out, *script], cwd=where, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    (folder / "pid").write_text(str(process.pid))
     if (head / "dies").exists():
         (head / "dies").unlink()
         os.kill(os.getppid(), 9)
@@ -83,6 +84,7 @@ elif verb == "squeue":
             print(folder.name + "|" + found["JobState"] + "|0:01|n1|2026-01-02T03:04:05|None|a | b")
 elif verb == "scancel":
     (head / "queue" / words[0] / "state").write_text("CANCELLED")
+    os.killpg(int((head / "queue" / words[0] / "pid").read_text()), 9)
 """
 
 

@@ -35,6 +35,7 @@ def test_a_running_job() -> None:
         "host": "rpnode01",
         "nodes": "rpnode[01-02]",
         "restarts": 1,
+        "array": False,
         "paths": {"out": "/home/pi/wulfling-jobs/a b-1/slurm-42.out"},
     }
 

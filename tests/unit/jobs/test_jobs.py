@@ -194,8 +194,8 @@ async def test_half_a_file_goes_on_at_its_byte(head: Head, door: Door, folder: P
 
 
 async def test_the_list_and_an_end(head: Head, door: Door, folder: Path) -> None:
-    (folder / "count.sh").write_text(COUNT)
-    job = await sent(door, folder, script="count.sh")
+    (folder / "job.sh").write_text("sleep 100\n")
+    job = await sent(door, folder)
     (row,) = await jobs(door, quiet)
     assert (row.job, row.name, row.state, row.folder) == ("1", "a | b", "RUNNING", job.folder)
     assert await cancel(door, ["1"], quiet) == {"1": ""}

@@ -165,7 +165,14 @@ class Desk:
         try:
             news = self._state(order["job"], record)
         except Silent as silent:
+            if not order["wait"]:
+                raise
             return {**state, "silent": silent.message}
+        if news["array"] and "_" not in order["job"] and not order["mute"]:
+            raise WulflingError(
+                f"job {order['job']} is an array, and each task has output of its own",
+                hint=f"wulfling logs -f {order['job']}_0",
+            )
         if news["restarts"] > order["restarts"]:
             # It began again, and so does its file.
             order["restarts"] = news["restarts"]

@@ -112,6 +112,7 @@ def state_of(shown: Mapping[str, str]) -> Job:
         "host": shown.get("BatchHost", ""),
         "nodes": "" if nodes == "(null)" else nodes,
         "restarts": int(shown.get("Restarts", 0)),
+        "array": "ArrayJobId" in shown,
         "paths": {
             s: path for s, path in (("out", out), ("err", err if err != out else "")) if path
         },
@@ -124,7 +125,7 @@ def accounted(job: str) -> Job | None:
     if not said.strip():
         return None
     state, exit_code, nodes = said.splitlines()[-1].split("|")
-    rest = {"reason": "", "host": "", "nodes": nodes, "restarts": 0}
+    rest = {"reason": "", "host": "", "nodes": nodes, "restarts": 0, "array": False}
     return {**_state(state, exit_code), **rest}
 
 
