@@ -66,7 +66,7 @@ def way_to(cluster: str, users: Sequence[str], *, virtual: bool) -> Callable[[st
 
 
 def _tool_keys(cluster: str) -> tuple[str, ...]:
-    return (Path(f"{pins.identity(cluster)}.pub").read_text(encoding="utf-8").strip(),)
+    return (pins.public_key(cluster),)
 
 
 def _lab_proxy(cluster: str) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from wulfling.jobs import person
 from wulfling.jobs.shipped import COMMAND, greeting
 from wulfling.model.cluster import Cluster, Node, Role
 from wulfling.node.desk.conversation import HELLO
+from wulfling.transport import pins
 from wulfling.transport.diagnosis import SSH_FAILED, ended
 from wulfling.transport.link import Address, Refused
 from wulfling.transport.ssh import arguments, hung_up, started
@@ -36,15 +37,15 @@ _HOP = "ssh -o BatchMode=yes -o ConnectTimeout=5 -o LogLevel=ERROR --"
 
 @dataclass
 class Door:
-    """``address`` of the board, ``person`` whose jobs these are, ``admin`` who may become them
-    where their own key does not open (sudo), ``cluster`` and the ``file`` that says so.
+    """``address`` of the board, whose accounts are tried in their order: the ``person`` whose
+    jobs these are, and the admin, who may become that person (sudo). ``cluster`` and ``file``
+    say which cluster it is.
 
     ``opened_by`` is the account that was let in; "" as long as none was.
     """
 
     address: Address
     person: str
-    admin: str
     cluster: str
     file: Path
     opened_by: str = ""
@@ -63,7 +64,7 @@ class Door:
 
     async def _started(self, order: Mapping[str, Any], hop: str) -> Session:
         remote = f"{_HOP} {shlex.quote(hop)} {shlex.quote(COMMAND)}" if hop else COMMAND
-        for user in (self.opened_by,) if self.opened_by else (self.person, self.admin):
+        for user in (self.opened_by,) if self.opened_by else self.address.users:
             prefix = "" if user == self.person else f"sudo -n -H -u {self.person} "
             with suppress(Refused):
                 session = await self._as(user, f"{prefix}{remote}", order)
@@ -183,17 +184,21 @@ def door(file: Path, asked: str | None = None) -> Door:
             hint="wulfling export machinefile",
             where=str(file),
         )
-    keys = () if asked else person.own_keys()
-    who = person.chosen(cluster.people, asked, person.local_name(), keys, str(file))
-    node = _way_in(cluster)
-    _has_shared_home(cluster, node, who, file)
+    keys = person.own_keys()
     proxy: tuple[str, ...] = ()
     if cluster.virtual:
         from wulfling.lab import lab  # only virtual boards need it
 
+        keys = (pins.public_key(cluster.name),)
         proxy = lab.proxy_command(cluster.name)
-    address = way_to(cluster.name, (who,), virtual=cluster.virtual, proxy=proxy)
-    return Door(address(node.name, str(node.address)), who, cluster.admin, cluster.name, file)
+    who = person.chosen(cluster.people, asked, person.local_name(), keys, str(file))
+    node = _way_in(cluster)
+    _has_shared_home(cluster, node, who, file)
+    users: tuple[str, ...] = (who, cluster.admin)
+    if cluster.virtual and not person.has_one_of(cluster.people, who, keys):
+        users = (cluster.admin,)  # no other key is offered there
+    address = way_to(cluster.name, users, virtual=cluster.virtual, proxy=proxy)
+    return Door(address(node.name, str(node.address)), who, cluster.name, file)
 
 
 def _way_in(cluster: Cluster) -> Node:

@@ -42,8 +42,8 @@ def chosen(
         return asked
     if local in names:
         return local
-    own = {_bare(key) for key in own_keys}
-    known = [person.name for person in people if own & {_bare(key) for key in person.keys}]
+    own = tuple(own_keys)
+    known = [name for name in names if has_one_of(people, name, own)]
     fitting = known or names
     if len(fitting) > 1:
         raise WulflingError(
@@ -53,6 +53,12 @@ def chosen(
             where=where,
         )
     return fitting[0]
+
+
+def has_one_of(people: Sequence[Person], name: str, keys: Iterable[str]) -> bool:
+    """Whether one of ``keys`` is a key of ``name``; comments of keys do not count."""
+    own = {_bare(key) for key in keys}
+    return any(own & {_bare(key) for key in p.keys} for p in people if p.name == name)
 
 
 def local_name() -> str:

@@ -143,8 +143,8 @@ def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Head:
 @pytest.fixture
 def door(head: Head, tmp_path: Path) -> Door:
     """The way to that head, for kim."""
-    address = Address(node="head", host="h", users=("kim",))
-    return Door(address, "kim", "wulfling", "c", tmp_path / "cluster.yaml")
+    address = Address(node="head", host="h", users=("kim", "wulfling"))
+    return Door(address, "kim", "c", tmp_path / "cluster.yaml")
 
 
 @pytest.fixture

@@ -246,7 +246,9 @@ def submitted(folder: Path, order: Job, lock: int) -> Job:
     and who finds that note asks Slurm for a job that works in this folder.
     """
     attempt = folder / KEPT / "attempt"
-    job = slurm.working_in(folder) if attempt.exists() else None
+    job = None
+    if attempt.exists():
+        job = slurm.working_in(folder, time.time() - attempt.stat().st_mtime)
     if job is None:
         tree.write_beside(attempt, "")
         argv = order["instead"] or ["sbatch", "--parsable", f"--chdir={folder}", *order["words"]]

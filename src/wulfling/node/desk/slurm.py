@@ -16,6 +16,7 @@ Job = dict[str, Any]
 _TASK = "4294967294"
 """What Slurm shows in a path where the number of a task of an array will be (slurm.h, NO_VAL)."""
 
+_REMEMBERED = 240.0  # less than the seconds that the controller knows an ended job (MinJobAge)
 _SINCE = ("-S", "now-7days")
 _UNDER_WAY = frozenset(
     "PENDING CONFIGURING RUNNING COMPLETING STAGE_OUT SIGNALING SUSPENDED STOPPED RESIZING"
@@ -64,12 +65,16 @@ def say(*argv: str, cwd: Path | None = None, keep: tuple[int, ...] = ()) -> str:
     raise WulflingError(f"{argv[0]} ended with {done.returncode}: {words or 'and said nothing'}")
 
 
-def working_in(folder: Path) -> str | None:
-    """The job whose working directory is ``folder``. Raises ``Silent`` when nobody can know."""
+def working_in(folder: Path, age: float) -> str | None:
+    """The job whose working directory is ``folder``, submitted ``age`` seconds ago or less.
+
+    Raises ``WulflingError`` when nobody can know.
+    """
     here = os.path.realpath(folder)
-    queue = say("squeue", "--me", "--states=all", "--noheader", "--format=%A|%Z")
-    kept = say("sacct", "-X", "-n", "-P", *_SINCE, "-o", "JobID,WorkDir")
-    for line in [*queue.splitlines(), *kept.splitlines()]:
+    known = say("squeue", "--me", "--states=all", "--noheader", "--format=%A|%Z").splitlines()
+    if age > _REMEMBERED:
+        known += say("sacct", "-X", "-n", "-P", *_SINCE, "-o", "JobID,WorkDir").splitlines()
+    for line in known:
         job, _, place = line.partition("|")
         if place == here:
             return job.split("_")[0]
