@@ -6,7 +6,6 @@ What is real: the sessions, the desk in a process of its own, files, jobs that r
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +24,7 @@ HOME="$HEAD/home" exec sh -c "exec $command"
 """
 
 # A job is a process; its number is the line it has in the queue, its state what it left there.
-SLURM = r"""#!@PYTHON@
+SLURM = r"""#!/usr/bin/python3 -IS
 import os, pathlib, subprocess, sys
 head = pathlib.Path(os.environ["HEAD"])
 verb, words = pathlib.Path(sys.argv[0]).name, sys.argv[1:]
@@ -66,7 +65,7 @@ if verb == "sbatch":
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     (folder / "pid").write_text(str(process.pid))
     if (head / "dies").exists():
-        (head / "dies").unlink()
+        (head / "dies").rename(head / (head / "dies").read_text())
         os.kill(os.getppid(), 9)
         sys.exit(1)
     print(number)
@@ -105,10 +104,14 @@ class Head:
         return self.place / "queue"
 
     def say(self, name: str) -> Path:
-        """Put the file ``name`` there: off, refused, silent, dies."""
+        """Put the file ``name`` there: off, refused or silent."""
         file = self.place / name
         file.touch()
         return file
+
+    def dies(self, then: str = "dead") -> None:
+        """The desk is killed in the next sbatch, and then the file ``then`` is there."""
+        (self.place / "dies").write_text(then)
 
     @property
     def asked(self) -> list[str]:
@@ -130,7 +133,7 @@ def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Head:
     tools = {"ssh": SSH, "sbatch": "", "scontrol": "", "squeue": "", "sacct": "", "scancel": ""}
     for name, text in tools.items():
         file = place / "bin" / name
-        file.write_text(text or SLURM.replace("@PYTHON@", sys.executable))
+        file.write_text(text or SLURM)
         file.chmod(0o755)
     path = f"{place / 'bin'}:{os.environ['PATH']}"
     # A login shell has a PATH of its own, and some talk.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from pathlib import Path
@@ -18,8 +17,6 @@ from wulfling.jobs.folder import packed
 from wulfling.jobs.follow import State, follow
 from wulfling.jobs.queue import cancel, jobs
 from wulfling.jobs.submit import Submitted, submit
-
-COUNT = "for n in 1 2 3 4 5 6; do echo line $n; sleep 0.4; done; exit 3\n"
 
 
 def quiet(words: str) -> None:
@@ -60,7 +57,7 @@ async def test_a_desk_that_dies_after_sbatch_does_not_submit_twice(
     head: Head, door: Door, folder: Path
 ) -> None:
     """It was killed before it could note the job's number; whoever comes next asks Slurm."""
-    head.say("dies")
+    head.dies()
     job = await sent(door, folder)
     assert job.job == "1"
     assert [line.split()[0] for line in head.asked].count("sbatch") == 1
@@ -69,20 +66,10 @@ async def test_a_desk_that_dies_after_sbatch_does_not_submit_twice(
 async def test_while_slurm_is_silent_nothing_is_submitted_again(
     head: Head, door: Door, folder: Path
 ) -> None:
-    head.say("dies")
-    dead = head.place / "dies"
-    silent = head.place / "silent"
-
-    async def fall_silent() -> None:
-        while dead.exists():
-            await asyncio.sleep(0.01)
-        silent.touch()
-
-    falling = asyncio.ensure_future(fall_silent())
+    head.dies(then="silent")
     with pytest.raises(WulflingError, match="Unable to contact"):
         await sent(door, folder)
-    await falling
-    silent.unlink()
+    (head.place / "silent").unlink()
     assert (await sent(door, folder)).job == "1"
     assert [line.split()[0] for line in head.asked].count("sbatch") == 1
 
@@ -116,18 +103,21 @@ async def test_only_what_is_new_is_sent(head: Head, door: Door, folder: Path) ->
 
 async def test_output_goes_on_at_its_byte_after_a_cut(head: Head, door: Door, folder: Path) -> None:
     """Our ssh is killed in the middle; nothing is lost and nothing comes twice."""
-    (folder / "count.sh").write_text(COUNT)
-    job = await sent(door, folder, script="count.sh")
+    (folder / "job.sh").write_text(
+        "echo first\nwhile [ ! -e go ]; do sleep 0.1; done\necho second\nexit 3\n"
+    )
+    job = await sent(door, folder)
     parts: list[bytes] = []
     told: list[str] = []
 
     def take(stream: str, data: bytes) -> None:
-        parts.append(data)
-        if len(parts) == 2:
+        if not parts:
             os.kill(head.sessions[-1], signal.SIGKILL)
+            (Path(job.folder) / "go").touch()
+        parts.append(data)
 
     state = await follow(door, job.job, take, told.append)
-    assert b"".join(parts).decode() == "".join(f"line {n}\n" for n in range(1, 7))
+    assert parts == [b"first\n", b"second\n"]
     assert (state.state, state.exit_code) == ("FAILED", 3)
     assert told == ["the connection was cut; trying again", "connected again"]
 
