@@ -49,9 +49,15 @@ def job(number):
         "StdOut": (folder / "out").read_text(), "StdErr": (folder / "out").read_text(),
         "WorkDir": (folder / "where").read_text(),
     }
+if verb == "srun":  # as a batch script of submitit has it
+    at = {word: words.index(word) + 1 for word in ("--output", "--error")}
+    for number, word in ((1, "--output"), (2, "--error")):
+        name = words[at[word]].replace("%j", os.environ["SLURM_JOB_ID"]).replace("%t", "0")
+        os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_APPEND), number)
+    os.execvp("env", ["env", "SLURM_PROCID=0", *words[max(at.values()) + 1 :]])
 if verb == "sbatch":
-    where = next(w for w in words if w.startswith("--chdir=")).removeprefix("--chdir=")
-    script = words[2:]
+    where = os.getcwd()
+    script = words[2:] if "--parsable" in words else words
     if not os.path.exists(os.path.join(where, script[0])):
         sys.exit("sbatch: error: Unable to open file " + script[0])
     number = str(len(list((head / "queue").iterdir())) + 1)
@@ -62,13 +68,14 @@ if verb == "sbatch":
     (folder / "where").write_text(where)
     run = 'bash "$@" > "$0" 2>&1; echo $? > ' + str(folder / "code")
     process = subprocess.Popen(["sh", "-c", run, out, *script], cwd=where, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**os.environ, "SLURM_JOB_ID": number})
     (folder / "pid").write_text(str(process.pid))
     if (head / "dies").exists():
         (head / "dies").rename(head / (head / "dies").read_text())
         os.kill(os.getppid(), 9)
         sys.exit(1)
-    print(number)
+    print(number if "--parsable" in words else "Submitted batch job " + number)
 elif verb == "scontrol":
     found = job(words[2])
     if found is None:
@@ -130,7 +137,15 @@ def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Head:
     place = tmp_path / "head"
     for folder in ("home", "queue", "bin"):
         (place / folder).mkdir(parents=True)
-    tools = {"ssh": SSH, "sbatch": "", "scontrol": "", "squeue": "", "sacct": "", "scancel": ""}
+    tools = {
+        "ssh": SSH,
+        "sbatch": "",
+        "scontrol": "",
+        "squeue": "",
+        "sacct": "",
+        "scancel": "",
+        "srun": "",
+    }
     for name, text in tools.items():
         file = place / "bin" / name
         file.write_text(text or SLURM)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +11,57 @@ from types import ModuleType
 
 import cloudpickle
 import pytest
+from submitit.core.utils import FailedJobError, UncompletedJobError
+from tests.unit.jobs.conftest import Head
 
 import wulfling
 from wulfling.errors import WulflingError
 from wulfling.jobs import functions
+from wulfling.jobs.door import Door
+
+
+@pytest.fixture
+def cluster(door: Door, monkeypatch: pytest.MonkeyPatch) -> functions.Cluster:
+    """The stand-in head as a cluster for functions, with the Python that runs this."""
+    monkeypatch.setattr(functions, "door", lambda file, person: door)
+    return functions.Cluster("cluster.yaml", python=sys.executable)
+
+
+def test_a_function_is_called_over_there(cluster: functions.Cluster, head: Head) -> None:
+    def product(*numbers: int, plus: int = 0) -> int:
+        print("multiplies")
+        return math.prod(numbers) + plus
+
+    job = cluster.submit(product, 6, 7, plus=1)
+    assert job.result() == 43
+    assert (job.job_id, job.state, job.done()) == ("1", "COMPLETED", True)
+    assert "multiplies\n" in job.stdout()
+    second = cluster.submit(product, 2)
+    assert second.result() == 2
+    assert cluster.job("1").result() == 43
+
+
+def test_an_exception_comes_back_with_its_traceback(cluster: functions.Cluster) -> None:
+    def fails() -> None:
+        raise ValueError("too bad")
+
+    with pytest.raises(FailedJobError, match="ValueError: too bad"):
+        cluster.submit(fails).result()
+
+
+def test_a_job_without_a_result_says_what_it_printed(cluster: functions.Cluster) -> None:
+    def dies() -> None:
+        print("goodbye", flush=True)
+        os._exit(3)
+
+    with pytest.raises(UncompletedJobError, match="(?s)is FAILED, without result: .*goodbye"):
+        cluster.submit(dies).result()
+
+
+def test_a_parameter_that_is_none(cluster: functions.Cluster) -> None:
+    cluster.update_parameters(memory=1)
+    with pytest.raises(WulflingError, match="memory"):
+        cluster.submit(sum, [1])
 
 
 def driver(folder: Path, version: str) -> subprocess.CompletedProcess[str]:
