@@ -21,12 +21,13 @@ import click
 from wulfling import errors
 from wulfling.bringup.adopt import Adopted
 from wulfling.bringup.discover import Found, Machine
-from wulfling.cli import discover, explain, show, usage, user
+from wulfling.cli import discover, explain, jobs, show, usage, user
 from wulfling.cli.main import OUTPUT_UNREAD, wulfling
 from wulfling.converge.outcome import CHANGES
 from wulfling.converge.status import NodeStatus
 from wulfling.day2.people import Standing
 from wulfling.day2.usage import summed
+from wulfling.jobs.queue import Listed
 from wulfling.model.finding import Finding, Verdict
 from wulfling.model.plan import Plan, Status, Step
 from wulfling.model.resource import Resource
@@ -279,6 +280,7 @@ def _exit_codes() -> Lines:
     yield "no resource of any node was changed. `adopt` goes on with the other boards and gives 4"
     yield "before 5 before 3 at the end; with 8 nothing was sent to any. `node shell` gives the"
     yield "code of the shell or of the command, and ssh's own 255 when the node does not answer."
+    yield "`run` and `logs -f` give that of the job."
     yield ""
     told = {
         0: "Done. `plan`: nothing to do; `verify`: proven; `status`: every node is well.",
@@ -456,6 +458,7 @@ def _json() -> Lines:
     person = Standing("kim", 34817, "school", {"cpu": 4, "mem": 1024}, 10240, 1, 3, 1, 0)
     month = [datetime(2026, number, 1, tzinfo=timezone.utc) for number in (3, 4)]
     used = summed("school|kim|COMPLETED|3600|14400|cpu=4,mem=1G", *month).as_json()
+    listed = Listed("42", "wave", "RUNNING", "0:07", "rpnode02", "", "2026-01-02T03:04:05", "")
     yield "These names are a promise: within this format they stay, and new ones may join them."
     yield "The text goes to stdout, all that is said to people goes to stderr."
     yield ""
@@ -467,6 +470,7 @@ def _json() -> Lines:
         ("verify", "a list, one finding for each check", _FINDING, show.finding_json(finding)),
         ("status", "a list, the nodes in the file's order", _STATUS, node.as_json()),
         ("explain", "a list, the resources in their order", _EXPLAIN, explain._as_json(resource)),
+        ("jobs", "a list, the oldest first", jobs.KEYS, dataclasses.asdict(listed)),
         ("discover", "a list, all machines by their addresses", discover.KEYS, found),
         ("adopt", "a list, the boards in the file's order", _ADOPT, adopted.as_json()),
         ("user list", "a list, people in the file's order", user.KEYS, person.as_json()),
