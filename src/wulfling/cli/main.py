@@ -30,8 +30,9 @@ VERBS = {
     "status": ("proof", "Show every node: reachable, state, load, memory."),
     "explain": ("explain", "Show each step on a node as the commands a person would type."),
     "export": ("export", "Write a machinefile, hosts lines or an ssh config."),
-    "node": ("node", "Work on one node: open a shell."),
-    "lab": ("lab", "Virtual boards on this PC: up, down, list, console, destroy."),
+    "node": ("node", "Nodes: shell, drain, resume, reboot, add, remove, replace."),
+    "power": ("power", "Switch the whole cluster off, and on again, in the right order."),
+    "lab": ("lab", "Virtual boards on this PC: up, down, cut, replace, list, console, destroy."),
 }
 
 

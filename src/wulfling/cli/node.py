@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from wulfling.cli import show
+from wulfling.cli import membership, show
 from wulfling.cli.rack import WAIT, YES, agreed, chosen, operator, rack, seconds
 from wulfling.cli.river import OUTPUT
 from wulfling.cli.setting import setting
@@ -137,3 +137,7 @@ def reboot(file: Path, names: Sequence[str], wait: float | None, yes: bool, outp
         earlier = "" if one.again else " by the run that was cut off"
         click.echo(f"{one.node}: started anew{earlier}, well after {one.seconds:.0f} s")
     return 0
+
+
+for command in (membership.add, membership.remove, membership.replace):
+    node.add_command(command)

@@ -81,6 +81,15 @@ def apply(file: Path, yes: bool, output: str) -> int:
     return outcome.exit_code
 
 
+def bring(file: Path) -> Outcome:
+    """Bring every board to what the file says now, as ``apply -y`` does, and tell of it."""
+    prepared = setting(file)
+    _warn(prepared)
+    outcome = talk(prepared, converge, show_progress=True)
+    _tell_apply(outcome, file)
+    return outcome
+
+
 def _warn(prepared: Setting) -> None:
     for warning in prepared.warnings:
         click.echo(f"{warning.where}: warning: {warning.message}", err=True)

@@ -30,15 +30,18 @@ def mark(verb: str) -> str:
     return MARK + verb
 
 
-async def empty(rack: Rack, name: str, verb: str, wait: float | None = None) -> bool:
-    """Return when no job is on a node, and none can come; whether it is ours to give back.
+async def empty(
+    rack: Rack, name: str, verb: str, wait: float | None = None, *, dead: bool = False
+) -> bool:
+    """Return when no job is on a node, and none can come; whether it is ours to give back. Of a
+    ``dead`` board only Slurm can tell.
 
     Jobs end by themselves. After ``wait`` seconds, if there is a limit, the node goes back to
     work and ``NodeFailed`` says what holds it.
     """
     ours = await _drain(rack, name, verb)
     began, told = time.monotonic(), ""
-    while held := await rack.patiently(lambda: _held(rack, name)):
+    while held := await rack.patiently(lambda: _held(rack, name, dead)):
         if held != told:
             rack.tell(name, f"waits for {held}")
             told = held
@@ -58,18 +61,24 @@ async def _drain(rack: Rack, name: str, verb: str) -> bool:
     """Drain a node, if nobody has; whether the drain is this verb's."""
     if not rack.takes_jobs(name):
         return False
-    state = await rack.slurm.node(name)
+    state = (await rack.slurm.nodes()).get(name)
+    if state is None:
+        return False  # no job can be on what Slurm does not know
     if state.drains:
         return state.reason.startswith(mark(verb))
     await rack.slurm.drain([name], f"{mark(verb)} ({rack.operator})")
     return True
 
 
-async def _held(rack: Rack, name: str) -> str:
+async def _held(rack: Rack, name: str, dead: bool) -> str:
     """Who would lose something if this board stopped now, in words."""
-    if rack.takes_jobs(name) and (await rack.slurm.node(name)).busy:
-        jobs = await rack.slurm.jobs([name])
-        return counted("job", jobs) if jobs else "the end of a job"
+    if rack.takes_jobs(name):
+        state = (await rack.slurm.nodes()).get(name)
+        if state and state.busy:
+            jobs = await rack.slurm.jobs([name])
+            return counted("job", jobs) if jobs else "the end of a job"
+    if dead:
+        return ""
     done = await rack.dial.run(rack.addresses[name], CLIENTS)
     people = dict.fromkeys(" of ".join(line.split()[::-1]) for line in done.stdout.splitlines())
     return ", ".join(people)
