@@ -32,6 +32,7 @@ VERBS = {
     "export": ("export", "Write a machinefile, hosts lines or an ssh config."),
     "node": ("node", "Nodes: shell, drain, resume, reboot, add, remove, replace."),
     "power": ("power", "Switch the whole cluster off, and on again, in the right order."),
+    "upgrade": ("upgrade", "Install newer packages, one board after the other."),
     "lab": ("lab", "Virtual boards on this PC: up, down, cut, replace, list, console, destroy."),
 }
 

@@ -71,10 +71,10 @@ def drain(file: Path, names: Sequence[str], reason: str) -> None:
 
 
 async def _drain(boards: Rack, names: Sequence[str], reason: str) -> dict[str, tuple[str, ...]]:
-    for name in names:
-        await boards.slurm.node(name)  # all of them, or none
+    await boards.slurm.known(names)  # all of them, or none
     await boards.slurm.drain(names, reason)
-    return {name: await boards.slurm.jobs([name]) for name in names}
+    states = await boards.slurm.nodes()
+    return {name: await boards.slurm.jobs([name]) if states[name].busy else () for name in names}
 
 
 @node.command()
@@ -93,7 +93,7 @@ def resume(file: Path, names: Sequence[str]) -> None:
 
 
 async def _resume(boards: Rack, names: Sequence[str]) -> list[str]:
-    states = {name: await boards.slurm.node(name) for name in names}
+    states = await boards.slurm.known(names)
     resting = [name for name, state in states.items() if state.drains or state.down]
     await boards.slurm.resume(resting)
     return [

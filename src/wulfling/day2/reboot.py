@@ -82,16 +82,18 @@ async def start_anew(rack: Rack, name: str, boot: str, wait: float | None = None
     ours = await empty(rack, name, VERB, wait)
     again = await boot_of(rack, name) == boot
     if again:
-        rack.tell(name, "starts anew")
-        await rack.said(name, *REBOOT)
-        await _another_boot(rack, name, boot)
+        await another_boot(rack, name, boot)
     await recovered(rack, name)
     if ours:
         await give_back(rack, name, VERB)
     return again
 
 
-async def _another_boot(rack: Rack, name: str, boot: str) -> None:
+async def another_boot(rack: Rack, name: str, boot: str) -> None:
+    """Order a start, and return when the board answers from another boot than this one.
+    Raises ``NodeFailed`` when it does not come back."""
+    rack.tell(name, "starts anew")
+    await rack.said(name, *REBOOT)
     deadline = time.monotonic() + rack.boot
     while time.monotonic() < deadline:
         await asyncio.sleep(rack.pause)

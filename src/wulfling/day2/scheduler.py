@@ -67,14 +67,22 @@ class Scheduler:
         """Every node that Slurm knows, by name."""
         return parse_nodes(await self._said("scontrol", "--oneliner", "show", "nodes"))
 
-    async def node(self, name: str) -> NodeState:
-        """One of them. Raises ``WulflingError`` when Slurm does not know it."""
-        found = (await self.nodes()).get(name)
-        if found is None:
+    async def known(self, names: Iterable[str]) -> Mapping[str, NodeState]:
+        """These of them. Raises ``WulflingError`` with those that Slurm does not know."""
+        there = await self.nodes()
+        wanted = tuple(names)
+        strange = [name for name in wanted if name not in there]
+        if strange:
             raise WulflingError(
-                f"Slurm does not know {name}", hint="wulfling apply adds it", where=name
+                f"Slurm does not know {', '.join(strange)}",
+                hint="wulfling apply makes the file's compute nodes known to it",
+                where=self._head.node,
             )
-        return found
+        return {name: there[name] for name in wanted}
+
+    async def node(self, name: str) -> NodeState:
+        """One of them. Raises what ``known`` raises."""
+        return (await self.known([name]))[name]
 
     async def jobs(self, nodes: Iterable[str]) -> tuple[str, ...]:
         """The numbers of the jobs that have a part in one of ``nodes``."""

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -113,19 +113,18 @@ def expected(arguments: Sequence[str]) -> Expected:
 
 def ailments(board: Board, wanted: Expected) -> Iterator[Ailment]:
     """Everything that is wrong with this board now, the cause before what follows from it."""
-    yield from _power(board)
-    yield from _disk(board)
-    yield from _room(board)
-    yield from _flaps(board, time.time())
-    yield from _links(board)
-    yield from _clock(board, wanted)
-    yield from _mounts(board, wanted)
-    yield from _accounts(board, wanted)
-    yield from _memory(board)
-    yield from _processes(board)
+    checks: tuple[Callable[[Board, Expected], Iterator[Ailment]], ...] = (
+        *(_power, _disk, _room, _flaps, _links),
+        *(_clock, _mounts, _accounts, _memory, _processes),
+    )
+    for check in checks:
+        try:
+            yield from check(board, wanted)
+        except OSError as error:  # a dying disk answers like this anywhere
+            yield Ailment(f"{error.filename or check.__name__} cannot be read: {error.strerror}")
 
 
-def _power(board: Board) -> Iterator[Ailment]:
+def _power(board: Board, wanted: Expected) -> Iterator[Ailment]:
     try:
         bits = int((board.text(THROTTLED) or "0").strip(), 16)
     except ValueError:
@@ -136,7 +135,7 @@ def _power(board: Board) -> Iterator[Ailment]:
         yield Ailment("it is too hot and slows itself down")
 
 
-def _disk(board: Board) -> Iterator[Ailment]:
+def _disk(board: Board, wanted: Expected) -> Iterator[Ailment]:
     """A file system that met an error may still say that it is writable: so write."""
     for place in sorted(board.path("/sys/fs/ext4").glob("*/errors_count")):
         count = (board.text(str(place.relative_to(board.root))) or "0").strip()
@@ -154,7 +153,7 @@ def _disk(board: Board) -> Iterator[Ailment]:
         yield Ailment(f"its disk cannot be written: {error.strerror}", at_once=True)
 
 
-def _room(board: Board) -> Iterator[Ailment]:
+def _room(board: Board, wanted: Expected) -> Iterator[Ailment]:
     status = os.statvfs(board.path("/"))
     free = status.f_bavail * status.f_frsize // MIB
     whole = status.f_blocks * status.f_frsize // MIB
@@ -164,9 +163,10 @@ def _room(board: Board) -> Iterator[Ailment]:
         yield Ailment(f"its disk has no room for more files: {status.f_favail} of {status.f_files}")
 
 
-def _flaps(board: Board, now: float) -> Iterator[Ailment]:
+def _flaps(board: Board, wanted: Expected) -> Iterator[Ailment]:
     """A board that starts anew again and again has a bad supply or a bad card. When the
     controller has started since, the power of all was cut, and this one board is not to blame."""
+    now = time.time()
     starts = [start for start in _starts(board, now) if 0 <= now - start <= FLAP_SPAN]
     if len(starts) < FLAPS:
         return
@@ -193,22 +193,28 @@ def _starts(board: Board, now: float) -> tuple[float, ...]:
     return tuple(float(start) for _, start in known)
 
 
-def _links(board: Board) -> Iterator[Ailment]:
+def _links(board: Board, wanted: Expected) -> Iterator[Ailment]:
     for link in sorted(board.path("/sys/class/net").glob("*")):
         at = f"/sys/class/net/{link.name}"
         speed = _number(board, f"{at}/speed")
         wired = not board.path(f"{at}/wireless").exists() and board.path(f"{at}/device").exists()
         if wired and 0 < speed < SLOWEST_LINK:
             yield Ailment(f"its cable at {link.name} gives {speed} Mbit/s: plug it in anew")
-        elif wired and (board.text(f"{at}/duplex") or "").strip() == "half":
+        elif wired and _word(board, f"{at}/duplex") == "half":
             yield Ailment(f"its cable at {link.name} sends or receives, never both: try another")
 
 
 def _number(board: Board, path: str) -> int:
-    try:  # the speed of a card without a cable cannot be read
-        return int(board.path(path).read_text())
-    except (OSError, ValueError):
-        return 0
+    word = _word(board, path)
+    return int(word) if word.isdigit() else 0
+
+
+def _word(board: Board, path: str) -> str:
+    """What a card says of itself: one without a cable, and a virtual one, refuses to."""
+    try:
+        return (board.text(path) or "").strip()
+    except OSError:
+        return ""
 
 
 def _clock(board: Board, wanted: Expected) -> Iterator[Ailment]:
@@ -243,13 +249,13 @@ def _accounts(board: Board, wanted: Expected) -> Iterator[Ailment]:
             yield Ailment(f"{name} has the uid {there[name][2]} on it, and {uid} elsewhere")
 
 
-def _memory(board: Board) -> Iterator[Ailment]:
+def _memory(board: Board, wanted: Expected) -> Iterator[Ailment]:
     found = re.search(r"^MemAvailable: +(\d+) kB", board.text("/proc/meminfo") or "", re.MULTILINE)
     if found and (free := int(found[1]) // 1024) < LEAST_MEMORY:
         yield Ailment(f"its memory is used up: {free} MiB are left")
 
 
-def _processes(board: Board) -> Iterator[Ailment]:
+def _processes(board: Board, wanted: Expected) -> Iterator[Ailment]:
     states = [_state(place) for place in board.path("/proc").glob("[0-9]*/stat")]
     if (stuck := states.count("D")) >= MOST_STUCK:
         yield Ailment(f"{stuck} processes wait for a disk or a file server that does not answer")

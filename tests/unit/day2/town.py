@@ -14,7 +14,7 @@ from tests.unit.measured import PI
 from wulfling import spec
 from wulfling.converge.verify import CLOCK_QUESTION
 from wulfling.day2.rack import Rack
-from wulfling.errors import Unreachable
+from wulfling.errors import Unreachable, WulflingError
 from wulfling.model.cluster import Cluster
 from wulfling.proc import Finished
 from wulfling.spec import document
@@ -49,6 +49,8 @@ class Board:
     away: int = 0
     off: bool = False
     never_back: bool = False
+    error: WulflingError | None = None  # for whoever knocks
+    blank: bool = False  # another board, with nothing of ours
 
 
 @dataclass
@@ -61,6 +63,7 @@ class Town:
     files: dict[str, str] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
     stop_at: str = ""
+    unknown: set[str] = field(default_factory=set)  # nodes that Slurm does not know
 
     async def open(self, to: Address) -> Link:
         """Nobody here applies anything."""
@@ -77,6 +80,8 @@ class Town:
     ) -> Finished:
         """See ``Dial.run``."""
         board = self.boards[to.node]
+        if board.error:
+            raise board.error
         board.away = max(board.away - 1, 0)
         if board.off or board.away:
             raise Unreachable("No route to host", where=to.node)
@@ -96,6 +101,11 @@ class Town:
         match argv:
             case ("cat", "/proc/sys/kernel/random/boot_id"):
                 return 0, f"boot-{board.boot}\n"
+            case ("test", "-e", _):
+                return int(board.blank), ""
+            case ("systemctl", "stop", "slurmd"):
+                self.happens(f"{node} slurmd stops")
+                return 0, ""
             case ("true",) | ("sacctmgr", *_):
                 return 0, ""
             case ("ps", *_):
@@ -152,7 +162,7 @@ class Town:
             board.jobs = {job: more for job, more in left.items() if more > 0}
 
     def _computing(self) -> list[str]:
-        return [name for name in self.boards if name != "disk"]
+        return [name for name in self.boards if name not in {"disk", *self.unknown}]
 
     def _line(self, name: str) -> str:
         board = self.boards[name]

@@ -143,6 +143,24 @@ def test_a_disk_that_takes_no_write(well: TableBoard) -> None:
     assert found == Ailment("its disk cannot be written: No such file or directory", at_once=True)
 
 
+def test_what_cannot_be_read_is_told_and_hides_nothing_else(
+    well: TableBoard, plant: Callable[[str, str], None]
+) -> None:
+    """A virtual network card refuses to tell its duplex, and a dying disk refuses anything."""
+    duplex = well.path("/sys/class/net/eth0/duplex")
+    duplex.unlink()
+    duplex.mkdir()
+    meminfo = well.path("/proc/meminfo")
+    meminfo.unlink()
+    meminfo.mkdir()
+    plant("/sys/class/net/eth1/speed", "10\n")
+    plant("/sys/class/net/eth1/device/vendor", "x\n")
+    assert words(well) == [
+        "its cable at eth1 gives 10 Mbit/s: plug it in anew",
+        f"{meminfo} cannot be read: Is a directory",
+    ]
+
+
 def test_processes_that_hang(well: TableBoard, plant: Callable[[str, str], None]) -> None:
     for number in range(100, 100 + health.MOST_STUCK):
         plant(f"/proc/{number}/stat", f"{number} (cp) D 1\n")

@@ -20,6 +20,7 @@ from wulfling.node.resources.packages import Packages
 from wulfling.node.resources.service import Service
 from wulfling.node.resources.slurm import Account, AccountingCluster, Association
 from wulfling.node.resources.slurm_upgrade import SlurmUpgrade
+from wulfling.node.resources.updates import Updates
 from wulfling.node.resources.wheel import Wheel
 
 KINDS: dict[str, type[Resource]] = {
@@ -40,6 +41,7 @@ KINDS: dict[str, type[Resource]] = {
         Packages,
         Service,
         SlurmUpgrade,
+        Updates,
         User,
         Wheel,
     )
