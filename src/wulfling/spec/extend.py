@@ -201,6 +201,8 @@ def _partitions(document: Document) -> tuple[str, ...]:
 def _nodes_of(document: Document, partition: str) -> tuple[str, ...] | None:
     """The nodes that a partition names; None when it has all compute nodes."""
     data: Any = document.data
+    if partition not in _partitions(document):
+        return None
     values = data["slurm"]["partitions"][partition]
     text = values.get("nodes") if isinstance(values, dict) else None
     return None if text is None else expand(text)
