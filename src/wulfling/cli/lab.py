@@ -48,6 +48,20 @@ def switch_on(prepared: Setting, boards: Sequence[str] = ()) -> str:
     return cluster.name
 
 
+def wait_until_off(name: str) -> None:
+    """Return when the boards of a lab, which have been told to go off, are off: one that is not
+    reached any more may still write its last blocks. Raises ``WulflingError`` after a while."""
+    from wulfling.lab import lab as labs
+
+    deadline = time.monotonic() + labs.POWER_OFF_PATIENCE
+    while left := [board.name for board in labs.status(name).boards if board.running]:
+        if time.monotonic() > deadline:
+            raise WulflingError(
+                f"still on: {', '.join(left)}", hint=f"wulfling lab console {left[0]}"
+            )
+        time.sleep(0.2)
+
+
 @lab.command()
 @click.pass_obj
 def down(file: Path) -> None:

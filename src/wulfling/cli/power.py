@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from wulfling.cli.lab import switch_on
+from wulfling.cli.lab import switch_on, wait_until_off
 from wulfling.cli.rack import WAIT, YES, agreed, operator, rack, seconds
 from wulfling.cli.setting import setting
 from wulfling.day2 import power as rack_power
@@ -40,6 +40,8 @@ def off(file: Path, wait: float | None, yes: bool) -> int:
         return SAID_NO
     with turn(boards.cluster.name, operator()):
         names = asyncio.run(rack_power.off(boards, seconds(wait)))
+        if boards.cluster.virtual:
+            wait_until_off(boards.cluster.name)
     click.echo(f"off: {' '.join(names) or 'nothing was on'}")
     click.echo(f"next: wulfling -f {file} power on", err=True)
     return 0
