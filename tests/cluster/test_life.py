@@ -58,6 +58,7 @@ def test_a_board_starts_anew_after_its_job(cluster: Cluster) -> None:
 
 # The long part: fifty jobs, and everything that can happen to boards meanwhile.
 
+NAME = "test-life"
 JOBS = 50
 SECONDS = int(os.environ.get("WULFLING_JOB_SECONDS", "60"))
 
@@ -103,18 +104,23 @@ LIST = "echo 'deb [trusted=yes] file:/nfs/repository ./' > /etc/apt/sources.list
 @pytest.fixture(scope="module")
 def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Boards of their own, and fifty jobs that wait for them."""
-    cluster = Cluster(cluster_file(tmp_path_factory.mktemp("life"), "test-life"))
+    cluster = Cluster(cluster_file(tmp_path_factory.mktemp("life"), NAME))
     keep = bool(os.environ.get("WULFLING_KEEP"))
     if not keep:
         cluster.wulfling("lab", "destroy")
     cluster.wulfling("lab", "up")
     cluster.wulfling("apply", "-y")
     cluster.wait_idle()
-    cluster.pi(f"rm -rf ledger jobs; mkdir ledger; cat > job <<'EOF'\n{JOB}\nEOF")
-    cluster.pi(f"for n in $(seq {JOBS}); do sbatch --parsable job; done > jobs")
+    submit(cluster)
     yield cluster
     if not keep:
         cluster.wulfling("lab", "destroy")
+
+
+def submit(cluster: Cluster) -> None:
+    """Fifty jobs, four at a time: that is pi's limit."""
+    cluster.pi(f"rm -rf ledger jobs; mkdir ledger; cat > job <<'EOF'\n{JOB}\nEOF")
+    cluster.pi(f"for n in $(seq {JOBS}); do sbatch --parsable job; done > jobs")
 
 
 def running(cluster: Cluster) -> int:
@@ -133,7 +139,7 @@ def test_a_board_comes(living: Cluster) -> None:
 
 @pytest.mark.crash
 def test_a_board_is_replaced_by_a_blank_one(living: Cluster) -> None:
-    address, old = "10.0.0.2", pins.pinned("test-life", "10.0.0.2")
+    address, old = "10.0.0.2", pins.pinned(NAME, "10.0.0.2")
     born = living.on("rpnode02", "cat /etc/machine-id")
     assert "the old board still answers" in refused(living, 4, "node", "replace", "rpnode02", "-y")
     assert living.on("rpnode01", "squeue -h -w rpnode02") == ""
@@ -141,13 +147,13 @@ def test_a_board_is_replaced_by_a_blank_one(living: Cluster) -> None:
     assert "no board answers" in refused(living, 3, "node", "replace", "rpnode02", "-y")
     living.wulfling("lab", "up", "rpnode02")
     # The lab has pinned the new key; a real board's is compared by a person, or by its answers.
-    (new,) = pins.pinned("test-life", address)
-    pins.pin("test-life", address, old)
+    (new,) = pins.pinned(NAME, address)
+    pins.pin(NAME, address, old)
     answers = living.file.with_name("answers.yaml")
     answers.write_text(json.dumps({"rpnode02": {"fingerprint": pins.fingerprint(new)}}))
     answers.chmod(0o600)
     living.wulfling("node", "replace", "rpnode02", "-y", "--answers", str(answers))
-    assert pins.pinned("test-life", address) == (new,)
+    assert pins.pinned(NAME, address) == (new,)
     assert living.on("rpnode02", "cat /etc/machine-id") != born
     assert "drain" not in state_of(living, "rpnode02")
     living.wulfling("plan")
@@ -209,8 +215,8 @@ def test_power_off_and_on_again(living: Cluster) -> None:
     running_one = living.pi("sbatch --parsable --mem=20 -o /dev/null --wrap 'sleep 10'").strip()
     later = living.pi("sbatch --parsable --mem=20 -o /dev/null --begin=now+20 --wrap true").strip()
     living.wulfling("power", "off", "-y")
-    states = json.loads(living.wulfling("lab", "list", "-o", "json"))
-    assert {one["state"] for one in states if one["lab"] == "test-life"} == {"off"}
+    boards = json.loads(living.wulfling("lab", "list", "-o", "json"))
+    assert {board["state"] for board in boards if board["lab"] == NAME} == {"off"}
     # By hand, as when the plug is put back: nobody types `power on`.
     living.wulfling("lab", "up")
     assert living.state(running_one) == "COMPLETED"
