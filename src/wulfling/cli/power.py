@@ -43,6 +43,8 @@ def off(file: Path, wait: float | None, yes: bool) -> int:
         if boards.cluster.virtual:
             wait_until_off(boards.cluster.name)
     click.echo(f"off: {' '.join(names) or 'nothing was on'}")
+    if silent := [name for name in boards.addresses if name not in names]:
+        click.echo(f"did not answer, so off already or cut off: {' '.join(silent)}")
     click.echo(f"next: wulfling -f {file} power on", err=True)
     return 0
 

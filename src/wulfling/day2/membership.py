@@ -53,7 +53,7 @@ async def leave(rack: Rack, name: str, wait: float | None = None) -> bool:
 
     Raises ``NodeFailed`` when something could not be taken, and what ``empty`` raises.
     """
-    alive = await rack.answers(name)
+    alive = await rack.answers(name, tries=3)
     await empty(rack, name, REMOVE, wait, dead=not alive)
     if not alive:
         return False

@@ -58,13 +58,18 @@ class Rack:
             raise CommandFailed(argv, done.code, done.stderr or done.stdout, where=name)
         return done.stdout
 
-    async def answers(self, name: str) -> bool:
-        """Whether a board lets us in now."""
-        try:
-            await self.said(name, "true", timeout=30)
-        except (Unreachable, NodeFailed):
-            return False
-        return True
+    async def answers(self, name: str, tries: int = 1) -> bool:
+        """Whether a board lets us in now; more tries tell one that is busy from one that is
+        off."""
+        for number in range(tries):
+            if number:
+                await asyncio.sleep(self.pause)
+            try:
+                await self.said(name, "true", timeout=30)
+            except (Unreachable, NodeFailed):
+                continue
+            return True
+        return False
 
     async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """What ``ask`` gives, asked again for a while when the head is away."""

@@ -10,6 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from wulfling.day2.rack import Rack, in_order
@@ -80,7 +81,7 @@ async def start_anew(rack: Rack, name: str, boot: str, wait: float | None = None
     """One board: empty it, start it anew unless ``boot`` is over already, and give it back
     when it is well; whether it was started now."""
     ours = await empty(rack, name, VERB, wait)
-    again = await boot_of(rack, name) == boot
+    again = await rack.patiently(lambda: boot_of(rack, name)) == boot
     if again:
         await another_boot(rack, name, boot)
     await recovered(rack, name)
@@ -93,7 +94,8 @@ async def another_boot(rack: Rack, name: str, boot: str) -> None:
     """Order a start, and return when the board answers from another boot than this one.
     Raises ``NodeFailed`` when it does not come back."""
     rack.tell(name, "starts anew")
-    await rack.said(name, *REBOOT)
+    with suppress(Unreachable):  # it may have heard us, so the boot alone tells
+        await rack.said(name, *REBOOT)
     deadline = time.monotonic() + rack.boot
     while time.monotonic() < deadline:
         await asyncio.sleep(rack.pause)

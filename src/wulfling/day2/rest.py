@@ -39,7 +39,7 @@ async def empty(
     Jobs end by themselves. After ``wait`` seconds, if there is a limit, the node goes back to
     work and ``NodeFailed`` says what holds it.
     """
-    ours = await _drain(rack, name, verb)
+    ours = await rack.patiently(lambda: _drain(rack, name, verb))
     began, told = time.monotonic(), ""
     while held := await rack.patiently(lambda: _held(rack, name, dead)):
         if held != told:

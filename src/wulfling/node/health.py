@@ -259,8 +259,8 @@ def _processes(board: Board, wanted: Expected) -> Iterator[Ailment]:
     states = [_state(place) for place in board.path("/proc").glob("[0-9]*/stat")]
     if (stuck := states.count("D")) >= MOST_STUCK:
         yield Ailment(f"{stuck} processes wait for a disk or a file server that does not answer")
-    scopes = "system.slice/slurmstepd.scope/job_*", "system.slice/*slurmstepd.scope/job_*"
-    left = {place for scope in scopes for place in board.path("/sys/fs/cgroup").glob(scope)}
+    scope = "system.slice/*slurmstepd.scope/job_*"  # since 23.11 the node's name comes first
+    left = tuple(board.path("/sys/fs/cgroup").glob(scope))
     if len(left) >= MOST_CGROUPS:
         yield Ailment(f"{len(left)} jobs have left a cgroup behind: start it anew")
 

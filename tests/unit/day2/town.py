@@ -177,7 +177,8 @@ class Town:
         told = dict(word.split("=", 1) for word in words)
         self.happens(f"{name} {told['State'].lower()}")
         if told["State"] == "DRAIN":
-            board.state, board.reason = "IDLE+DRAIN", told["Reason"]
+            board.state = "DOWN+DRAIN" if board.state.startswith("DOWN") else "IDLE+DRAIN"
+            board.reason = told["Reason"]
         elif told["State"] == "DOWN":
             assert not board.jobs, f"{name} was set down under the jobs {board.jobs}"
             board.state, board.reason = "DOWN+DRAIN", told["Reason"]
