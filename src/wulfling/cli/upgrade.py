@@ -56,6 +56,8 @@ def _tell(seen: Look) -> None:
         click.echo(line)
     for name, why in seen.starts.items():
         click.echo(f"{name}: has to start anew: {why}")
+    for name in seen.drained:
+        click.echo(f"{name}: was left drained by an upgrade that was cut off")
     for remark in upgrades.remarks(seen):
         click.echo(remark)
     if seen.nothing:

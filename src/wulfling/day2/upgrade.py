@@ -18,7 +18,7 @@ from wulfling.converge.outcome import Outcome
 from wulfling.converge.session import Errand
 from wulfling.day2.rack import Rack, in_order
 from wulfling.day2.reboot import another_boot, boot_of
-from wulfling.day2.rest import empty, give_back, recovered
+from wulfling.day2.rest import empty, give_back, mark, recovered
 from wulfling.errors import NodeFailed, WulflingError
 from wulfling.model.plan import Step
 from wulfling.model.resource import Resource
@@ -37,10 +37,12 @@ _SLURM_STEP = re.compile(r"^ *slurm\S*(?:ctld|dbd|d) (\S+) -> (\S+)$")
 @dataclass(frozen=True)
 class Look:
     """What could be upgraded. ``starts`` says by node why it has to start anew, whatever else;
-    ``errors`` are those of boards that could not be asked, which are left out."""
+    ``drained`` are those that a run that was cut off has left drained; ``errors`` are those of
+    boards that could not be asked, which are left out."""
 
     outcome: Outcome
     starts: Mapping[str, str]
+    drained: tuple[str, ...]
     errors: Mapping[str, WulflingError]
 
     def due(self, node: str, what: str) -> bool:
@@ -51,7 +53,7 @@ class Look:
     @property
     def nothing(self) -> bool:
         """Whether there is nothing to do."""
-        return not self.outcome.plan.changes and not self.starts
+        return not self.outcome.plan.changes and not self.starts and not self.drained
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,11 @@ async def look(rack: Rack) -> Look:
     for name in names:
         if name not in outcome.errors and (why := (await rack.said(name, *WHY_START)).split()):
             starts[name] = " ".join(why)
-    return Look(outcome, starts, {**errors, **outcome.errors})
+    drained: tuple[str, ...] = ()
+    if rack.cluster.slurm:
+        states = (await rack.slurm.nodes()).values()
+        drained = tuple(s.node for s in states if s.drains and s.reason.startswith(mark(VERB)))
+    return Look(outcome, starts, drained, {**errors, **outcome.errors})
 
 
 def remarks(seen: Look) -> Iterator[str]:
@@ -124,7 +130,7 @@ async def upgrade(
     """
     names = in_order(rack.cluster, (name for name in rack.addresses if name not in seen.errors))
     for name in names:
-        if seen.due(name, SYSTEM) or name in seen.starts:
+        if seen.due(name, SYSTEM) or name in seen.starts or name in seen.drained:
             hear(await _system(rack, name, wait))
     head = rack.cluster.head
     for name in (head, *(name for name in names if name != head)):

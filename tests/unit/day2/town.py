@@ -5,9 +5,10 @@ It keeps the invariants that matter: a board that goes away under a job is an As
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from tests.unit.measured import PI
 
@@ -16,9 +17,10 @@ from wulfling.converge.verify import CLOCK_QUESTION
 from wulfling.day2.rack import Rack
 from wulfling.errors import Unreachable, WulflingError
 from wulfling.model.cluster import Cluster
+from wulfling.model.plan import Status
 from wulfling.proc import Finished
 from wulfling.spec import document
-from wulfling.transport.fake import Unexpected
+from wulfling.transport.fake import Answers, FakeLink, Unexpected
 from wulfling.transport.link import Address, Link
 
 FILE = """\
@@ -51,6 +53,7 @@ class Board:
     never_back: bool = False
     error: WulflingError | None = None  # for whoever knocks
     blank: bool = False  # another board, with nothing of ours
+    why: str = ""  # it has to start anew
 
 
 @dataclass
@@ -64,10 +67,13 @@ class Town:
     done: list[str] = field(default_factory=list)
     stop_at: str = ""
     unknown: set[str] = field(default_factory=set)  # nodes that Slurm does not know
+    news: dict[str, dict[str, Status]] = field(default_factory=dict)  # updates, by node and kind
 
     async def open(self, to: Address) -> Link:
-        """Nobody here applies anything."""
-        raise Unexpected(to.node)
+        """Updates are all that is applied here."""
+        news = self.news.get(to.node, {})
+        told = {f"updates:{what}": news.get(what, Status.OK) for what in ("system", "slurm")}
+        return _Link(to.node, Answers(hardware=PI, steps=told), self)
 
     async def run(
         self,
@@ -101,6 +107,10 @@ class Town:
         match argv:
             case ("cat", "/proc/sys/kernel/random/boot_id"):
                 return 0, f"boot-{board.boot}\n"
+            case ("apt-get", *_, "update"):
+                return 0, ""
+            case ("sh", "-c", question) if "/run/wulfling-reboot" in question:
+                return 0, board.why
             case ("test", "-e", _):
                 return int(board.blank), ""
             case ("systemctl", "stop", "slurmd"):
@@ -138,6 +148,7 @@ class Town:
         assert not board.clients, f"{node} went away under an srun"
         self.happens(f"{node} {verb}s")
         board.off = verb == "poweroff" or board.never_back
+        board.why = ""
         if not board.off:
             board.boot += 1
             board.away = board.boots_for
@@ -186,6 +197,23 @@ class Town:
             board.state = board.state.removesuffix("+DRAIN")
         else:
             board.state, board.reason = "IDLE", ""
+
+
+class _Link(FakeLink):
+    """What is installed is noted in its place among the other events, and installed once."""
+
+    def __init__(self, node: str, answers: Answers, town: Town) -> None:
+        super().__init__(node, answers)
+        self._town = town
+
+    async def send(self, message: Mapping[str, Any]) -> None:
+        await super().send(message)
+        if self.heard[0]["do"] == "apply" and "resources" in message:
+            for resource in message["resources"]:
+                news = self._town.news.get(self._node, {})
+                if news.get(resource["what"]) is Status.CHANGE:
+                    self._town.happens(f"{self._node} installs {resource['what']}")
+                    news[resource["what"]] = Status.OK
 
 
 def cluster(text: str = FILE) -> Cluster:
