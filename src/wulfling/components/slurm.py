@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from wulfling.components.slurm_conf import TASK_PROLOG, cgroup_conf, slurm_conf
 from wulfling.model.cluster import Cluster, Node, Role
 from wulfling.model.resource import Resource, digest
-from wulfling.node.health import PROGRAM as HEALTH_CHECK
-from wulfling.node.health import Expected
 from wulfling.node.install import PROGRAMS
 from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
 from wulfling.node.resources.packages import Packages
 from wulfling.node.resources.service import Service
 from wulfling.node.resources.slurm import Account, AccountingCluster, Association
+from wulfling.node.self_check import PROGRAM as HEALTH_CHECK
+from wulfling.node.self_check import Expected
 
 SLURM_CONF = "/etc/slurm/slurm.conf"
 CGROUP_CONF = "/etc/slurm/cgroup.conf"
@@ -63,7 +63,7 @@ HEALTH_CHECK_TEXT = """#!/bin/sh
 for program in {programs}/*/; do
     exec /usr/bin/python3 -I -S -c "import sys
 sys.path.insert(0, '$program')
-from wulfling.node.health import main
+from wulfling.node.self_check import main
 sys.exit(main(sys.argv[1:]))" {words} "$@"
 done
 """

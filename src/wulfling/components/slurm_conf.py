@@ -7,7 +7,7 @@ file's ``extra:`` cannot say the opposite in silence. Sources: slurm.conf(5), cg
 from __future__ import annotations
 
 from wulfling.model.cluster import Cluster, Node, Partition, Role
-from wulfling.node.health import PROGRAM as HEALTH_CHECK
+from wulfling.node.self_check import PROGRAM as HEALTH_CHECK
 
 # Memory that jobs never get, in MiB, by what else runs on the board: the system itself,
 # MariaDB with slurmdbd and slurmctld (measured: 165), the NFS server's cache.

@@ -15,7 +15,7 @@ from wulfling.day2.rack import Rack
 from wulfling.errors import NodeFailed, Unreachable
 from wulfling.model.cluster import Share
 from wulfling.model.finding import Verdict
-from wulfling.node.health import PROGRAM
+from wulfling.node.self_check import PROGRAM
 
 MARK = "wulfling "
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import pytest
 from tests.unit.node.conftest import TableBoard
 
-from wulfling.node import health
-from wulfling.node.health import Ailment, Expected, ailments, expected, give_up_lost_jobs, judge
+from wulfling.node import self_check as health
+from wulfling.node.self_check import Ailment, Expected, ailments, expected, give_up_lost_jobs, judge
 
 NOW = 1_800_000_000.0
 SHOW = ("scontrol", "--oneliner", "show", "node", "n1")
