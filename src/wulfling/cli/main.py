@@ -36,10 +36,12 @@ VERBS = {
     "fetch": ("jobs", "Bring back what a job made."),
     "explain": ("explain", "Show each step on a node as the commands a person would type."),
     "export": ("export", "Write a machinefile, hosts lines or an ssh config."),
-    "node": ("node", "Work on one node: open a shell."),
+    "node": ("node", "Nodes: shell, drain, resume, reboot, add, remove, replace."),
+    "power": ("power", "Switch the whole cluster off, and on again, in the right order."),
+    "upgrade": ("upgrade", "Install newer packages, one board after the other."),
     "user": ("user", "People: add, import a class, remove, list."),
     "usage": ("usage", "Show who used how much, by person and by account."),
-    "lab": ("lab", "Virtual boards on this PC: up, down, list, console, destroy."),
+    "lab": ("lab", "Virtual boards on this PC: up, down, cut, replace, list, console, destroy."),
 }
 
 

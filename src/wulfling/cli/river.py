@@ -81,6 +81,15 @@ def apply(file: Path, yes: bool, output: str) -> int:
     return outcome.exit_code
 
 
+def bring(file: Path) -> Outcome:
+    """Bring every board to what the file says now, as ``apply -y`` does, and tell of it."""
+    prepared = setting(file)
+    warn(prepared)
+    outcome = talk(prepared, converge, show_progress=True)
+    _tell_apply(outcome, file)
+    return outcome
+
+
 def warn(prepared: Setting) -> None:
     """Say what is worth a word and no refusal."""
     for warning in prepared.warnings:

@@ -14,6 +14,13 @@ from wulfling.node.resources.service import Service
 
 ADMIN_ID = 970  # below 1000, where people start, and outside what Debian's packages take
 
+# Whose word a board takes for who somebody is: other boards', while it is one of a cluster.
+TRUST = (
+    "/etc/ssh/shosts.equiv",
+    "/etc/ssh/ssh_known_hosts",
+    "/etc/ssh/ssh_config.d/10-wulfling.conf",
+)
+
 SSHD_FILE = "/etc/ssh/sshd_config.d/10-wulfling.conf"
 KEYS_DIRECTORY = "/etc/ssh/authorized_keys.d"
 

@@ -59,8 +59,10 @@ class Errand:
 
     ``compile`` is called once, after every node has said hello or was lost. ``blob`` brings a
     file by its sha256. ``meanwhile`` is called once, while the nodes are being reached: the
-    place for imports that ``compile`` will need. With a ``scope``, how the keys begin of what
-    the errand is about, everything else is left as it is.
+    place for imports that ``compile`` will need. With ``complete`` all that is declared is
+    all there is, although the head is not asked: what else is ours on these boards goes. With
+    a ``scope``, how the keys begin of what the errand is about, everything else is left as it
+    is.
     """
 
     addresses: tuple[Address, ...]
@@ -69,6 +71,7 @@ class Errand:
     compile: Callable[[Known], Mapping[str, tuple[Resource, ...]]]
     blob: Callable[[str], bytes]
     meanwhile: Callable[[], None] = lambda: None
+    complete: bool = False
     scope: tuple[str, ...] = ()
 
     def about(self, resources: Iterable[Resource]) -> tuple[Resource, ...]:
@@ -156,7 +159,7 @@ class Conversation:
             self._waits = Waits(keys, absent)
             # Without the head's secrets a part of the cluster is not declared, and what is not
             # declared is not to be taken back for that.
-            retire = known.secrets is not None
+            retire = known.secrets is not None or self._errand.complete
             orders = ((talk, declared.get(talk.node, ())) for talk in at_work)
             await _together(self._work(talk, own, retire=retire) for talk, own in orders)
         finally:

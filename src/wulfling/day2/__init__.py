@@ -1,1 +1,1 @@
-"""What is done with a cluster that is there: its people, and what they use of it."""
+"""A cluster's second day and all that follow: nodes and people come, rest and go."""

@@ -21,6 +21,7 @@ from wulfling.node.resources.quota import Quota
 from wulfling.node.resources.service import Service
 from wulfling.node.resources.slurm import Account, AccountingCluster, Association
 from wulfling.node.resources.slurm_upgrade import SlurmUpgrade
+from wulfling.node.resources.updates import Updates
 from wulfling.node.resources.wheel import Wheel
 
 KINDS: dict[str, type[Resource]] = {
@@ -42,6 +43,7 @@ KINDS: dict[str, type[Resource]] = {
         Quota,
         Service,
         SlurmUpgrade,
+        Updates,
         User,
         Wheel,
     )

@@ -25,6 +25,7 @@ from wulfling.node.resources.quota import Quota
 from wulfling.node.resources.service import Service
 from wulfling.node.resources.slurm import Account, AccountingCluster, Association
 from wulfling.node.resources.slurm_upgrade import SlurmUpgrade
+from wulfling.node.resources.updates import Updates
 from wulfling.node.resources.wheel import Wheel
 
 ONE_OF_EACH: tuple[Resource, ...] = (
@@ -54,6 +55,7 @@ ONE_OF_EACH: tuple[Resource, ...] = (
         awaits=("rpnode01/service:x",),
     ),
     SlurmUpgrade(version="24.11.5", database="d"),
+    Updates(what="slurm", pending=("a 1 -> 2",), unfinished="slurmd", database="d"),
     User(user="u", uid=1, gid=1, home="/h", shell="/s", system=True),
     Wheel(distribution="d", version="1", blob="ff", into="/i"),
 )
