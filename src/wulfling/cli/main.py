@@ -28,6 +28,7 @@ VERBS = {
     "apply": ("river", "Bring every board to what the file says."),
     "verify": ("proof", "Prove the cluster with a real MPI job."),
     "status": ("proof", "Show every node: reachable, state, load, memory."),
+    "doctor": ("doctor", "Say what is wrong, why, and what mends it; with --fix, mend it."),
     "explain": ("explain", "Show each step on a node as the commands a person would type."),
     "export": ("export", "Write a machinefile, hosts lines or an ssh config."),
     "node": ("node", "Work on one node: open a shell."),

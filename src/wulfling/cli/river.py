@@ -90,6 +90,18 @@ def _warn(prepared: Setting) -> None:
 
 def talk(prepared: Setting, verb: Verb, *, show_progress: bool) -> Outcome:
     """Hold one conversation with all boards and return what came of it."""
+    errand, cluster = errand_of(prepared)
+    with Progress([node.name for node in cluster().nodes], shown=show_progress) as progress:
+
+        async def converse() -> Outcome:
+            return await verb(errand, Ssh(), progress.take)
+
+        return asyncio.run(converse())
+
+
+def errand_of(prepared: Setting) -> tuple[Errand, Callable[[], Cluster]]:
+    """What every conversation about this file is for, and the cluster as far as it is known: by
+    the file alone at first, with all that was measured once the boards have said hello."""
     from wulfling.transport.blobs import blob
 
     cluster = prepared.resolve()
@@ -112,12 +124,7 @@ def talk(prepared: Setting, verb: Verb, *, show_progress: bool) -> Outcome:
         blob=bring,
         meanwhile=_import_components,
     )
-    with Progress([node.name for node in cluster.nodes], shown=show_progress) as progress:
-
-        async def converse() -> Outcome:
-            return await verb(errand, Ssh(), progress.take)
-
-        return asyncio.run(converse())
+    return errand, lambda: cluster
 
 
 def _built(cluster: Cluster, sha256: str) -> bytes | None:
