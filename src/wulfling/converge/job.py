@@ -85,8 +85,16 @@ _LIMIT = re.compile(
     r"^(Assoc|QOS)(Grp|Max)?(Per(?:User|Account))?(Cpu|CPU|Mem|Memory|Node|Jobs?|Submit|Wall|Time|GRES)"
 )
 _OF = {
-    "Cpu": "CPUs", "CPU": "CPUs", "Mem": "memory", "Memory": "memory", "Node": "nodes",
-    "Job": "jobs", "Jobs": "jobs", "Submit": "jobs", "Wall": "time", "Time": "time",
+    "Cpu": "CPUs",
+    "CPU": "CPUs",
+    "Mem": "memory",
+    "Memory": "memory",
+    "Node": "nodes",
+    "Job": "jobs",
+    "Jobs": "jobs",
+    "Submit": "jobs",
+    "Wall": "time",
+    "Time": "time",
     "GRES": "devices",
 }
 ENDED: Mapping[str, tuple[str, str]] = MappingProxyType(

@@ -28,7 +28,8 @@ class Answers:
     ``steps`` has the status of every key that may be declared: in an apply ``change`` becomes
     ``changed``. ``needs`` are files it asks for before a step, ``lost_at`` is the step in which
     it loses its power, and ``silent`` makes it stop talking without hanging up, before the
-    step of that key or, with "hello", before its first word.
+    step of that key or, with "hello", before its first word. ``health`` and ``credential`` are
+    what it tells when it is examined.
     """
 
     hardware: Hardware
@@ -41,6 +42,8 @@ class Answers:
     lost_at: str = ""
     silent: str = ""
     hello_after: float = 0.0
+    health: Mapping[str, Any] = field(default_factory=dict)
+    credential: str = ""
     commands: Mapping[tuple[str, ...], Finished] = field(default_factory=dict)
 
 
@@ -113,6 +116,8 @@ class FakeLink:
         for resource in (await self._inbox.get())["resources"]:
             async for event in self._step(resource, applying=order["do"] == "apply"):
                 yield event
+        if "examine" in order:
+            yield {"event": "health", "facts": dict(self._answers.health)}
         yield {"event": "done"}
 
     def _hello(self, order: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,6 +128,7 @@ class FakeLink:
             "secrets": {name: base64.b64encode(data).decode() for name, data in secrets.items()},
             "known": self._answers.known,
             "repaired": list(self._answers.repaired),
+            **({"credential": self._answers.credential} if "examine" in order else {}),
         }
 
     async def _step(

@@ -16,7 +16,8 @@ PATIENCE = 8.0  # seconds
 
 # Values hold blanks, so a field ends where the next one begins (scontrol(1), show node).
 _FIELD = re.compile(r"(\w+(?::\w+)?)=(.*?)(?=\s+\w+(?::\w+)?=|\s*$)")
-_BY = re.compile(r"^(.*?) \[(\S+)@\S+\]$")
+# A person's own words, with who wrote them: they may look like fields.
+_REASON = re.compile(r"\sReason=(.*?)(?: \[([^\s@\]]+)@[^\]]*\])?(?=\s+(?:Comment|Extra)=|\s*$)")
 
 
 def measure(board: Board) -> dict[str, Any]:
@@ -33,17 +34,17 @@ def measure(board: Board) -> dict[str, Any]:
 
 def parse_nodes(text: str) -> Iterator[SlurmNode]:
     """What ``scontrol --oneliner show node`` printed."""
-    for said in map(_fields, text.splitlines()):
+    for line in text.splitlines():
+        told = _REASON.search(line)
+        said = _fields(line[: told.start()] if told else line)
         if "NodeName" not in said:
             continue
-        reason = said.get("Reason", "")
-        told = _BY.match(reason)
         memory = said.get("RealMemory", "")
         yield SlurmNode(
             name=said["NodeName"],
             state=said.get("State", "UNKNOWN"),
-            reason=told[1] if told else reason,
-            by=told[2] if told else "",
+            reason=told[1] if told else "",
+            by=(told[2] or "") if told else "",
             version=said.get("Version", ""),
             memory_mb=int(memory) if memory.isdigit() else 0,
         )
