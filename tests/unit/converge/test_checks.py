@@ -11,6 +11,7 @@ import pytest
 from tests.unit.measured import PI
 
 from wulfling.converge.checks import CHECKS, diagnose
+from wulfling.converge.checks.slurm import is_ready
 from wulfling.converge.evidence import Evidence, is_consequence
 from wulfling.errors import IdentityMismatch, NodeFailed, Unreachable, WulflingError
 from wulfling.model.cluster import Cluster, Node, Partition, Person, Role, Share, Slurm
@@ -447,6 +448,24 @@ def test_it_is_mended_or_said_why_not(name: str) -> None:
     assert finding.mend or finding.cannot
     assert finding.hint
     assert "\n" not in finding.words
+
+
+@pytest.mark.parametrize(
+    ("state", "ready"),
+    [
+        ("IDLE", True),
+        ("MIXED+PLANNED", True),
+        ("ALLOCATED+COMPLETING", True),
+        ("IDLE+CLOUD", True),
+        ("IDLE+DRAIN", False),
+        ("DOWN+NOT_RESPONDING", False),
+        ("DOWN*", False),
+        ("IDLE+INVALID_REG", False),
+        ("UNKNOWN", False),
+    ],
+)
+def test_states_that_take_jobs(state: str, ready: bool) -> None:
+    assert is_ready(state) is ready
 
 
 def test_two_illnesses_on_two_boards_are_two_causes() -> None:

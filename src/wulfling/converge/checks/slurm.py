@@ -38,6 +38,8 @@ KEYS = (
 
 BASIS = (*GROUND, "clock", "munge")
 
+HARMLESS = ("cloud", "dynamic_norm", "dynamic_future")  # flags that keep no job away
+
 # Reasons that Slurm itself gives, and that are over when nothing else is wrong (slurmctld's
 # source): whoever is named as their author is not the person who wrote them.
 SLURMS_OWN = (
@@ -251,7 +253,7 @@ def _node(evidence: Evidence) -> Iterator[Finding]:
     head = evidence.of(evidence.head)
     seen = {node.name: node for node in head.slurm_nodes} if head else {}
     for node in seen.values():
-        if takes_jobs(node.state.lower()) or not _is_ours(evidence, node.name):
+        if is_ready(node.state) or not _is_ours(evidence, node.name):
             continue
         own = node.by in ("", "slurm") or node.reason.startswith(SLURMS_OWN)
         reason = f": {node.reason}" if node.reason else ""
@@ -259,7 +261,8 @@ def _node(evidence: Evidence) -> Iterator[Finding]:
             yield bad(
                 node.name,
                 "node",
-                f"Slurm holds {node.name} back ({node.state}{reason}), and nothing is wrong there",
+                f"Slurm sends {node.name} no jobs ({node.state}{reason}), and nothing else is"
+                " wrong",
                 hint=f"sudo scontrol update nodename={node.name} state=resume",
                 mend=Mend("resume it", after=((evidence.head, _resume(node.name)),)),
             )
@@ -272,6 +275,12 @@ def _node(evidence: Evidence) -> Iterator[Finding]:
                 hint=f"sudo scontrol update nodename={node.name} state=resume",
                 cannot="somebody had a reason to drain it, and only they know whether it is over",
             )
+
+
+def is_ready(state: str) -> bool:
+    """Whether Slurm sends jobs to a node of this state, as scontrol(1) writes it: one word for
+    what it does and flags behind plus signs, ``IDLE+PLANNED``."""
+    return all(takes_jobs(word) or word in HARMLESS for word in state.lower().split("+"))
 
 
 def _is_ours(evidence: Evidence, name: str) -> bool:
