@@ -25,6 +25,14 @@ CAUSE: Mapping[str, str] = {
     "fix": "What `--fix` does; empty when it cannot do anything",
     "cannot": "Why it cannot do all of it, or anything",
 }
+STATUS: Mapping[str, str] = {
+    "disk_mb": "Size of its root file system in MiB",
+    "disk_free_mb": "What is free of that, in MiB",
+    "link_mbit": "Speed of its fastest wired link in Mbit/s; 0 when it is not known",
+    "temperature": "Degrees Celsius, where the board tells them",
+    "throttled": "Whether it has slowed itself down, or had too little voltage",
+    "wrong": "What is wrong with it, in sentences; [doctor](causes.md) says more",
+}
 
 
 def example() -> Finding:

@@ -58,17 +58,27 @@ def verify(file: Path, output: str) -> int:
 @OUTPUT
 @click.pass_obj
 def status(file: Path, output: str) -> int:
-    """Every node at a glance: does it answer, what does Slurm say, load and memory.
+    """Every node at a glance: does it answer, what does Slurm say, load and memory; heat and
+    throttling where a board tells them. Below that, what is wrong in words; `doctor` says more.
 
-    Exit code 0: every node is well; 3: some are unreachable; 4: Slurm says one is down.
+    Exit code 0: every node is well; 3: some are unreachable; 4: something is wrong.
     """
     prepared = setting(file)
-    found = asyncio.run(ask_status(prepared.resolve(), prepared.addresses, Ssh()))
+    found, wrong = asyncio.run(ask_status(prepared.resolve(), prepared.addresses, Ssh()))
     if output == "json":
         click.echo(show.as_json([node.as_json() for node in found]))
     else:
         for line in show.table(STATUS_HEADER, [node.cells() for node in found]):
             click.echo(line)
+        for node in found:
+            if node.temperature is not None:
+                slowed = ", has slowed itself down" if node.throttled else ""
+                click.echo(f"{node.node}: {node.temperature:.0f} degrees{slowed}")
+        for finding in wrong:
+            if finding.check != "reach":  # the table says that
+                click.echo(f"{finding.subject}: {finding.words} [{finding.check}]")
+        if wrong:
+            click.echo(f"next: wulfling -f {file} doctor", err=True)
     if any(not node.reachable for node in found):
         return 3
-    return 4 if any(node.unwell for node in found) else 0
+    return 4 if wrong or any(node.unwell for node in found) else 0

@@ -372,6 +372,7 @@ _STATUS = {
     "memory_mb": "Memory in MiB",
     "free_mb": "Memory that is available, in MiB",
     "up_seconds": "Seconds since it was switched on",
+    **causes.STATUS,
 }
 _EXPLAIN = {
     "key": "The [resource](resources.md), `kind:name`",

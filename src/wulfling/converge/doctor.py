@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from wulfling.converge.apply import apply
 from wulfling.converge.checks import diagnose
-from wulfling.converge.evidence import Evidence
+from wulfling.converge.evidence import Evidence, asked
 from wulfling.converge.observe import plan
 from wulfling.converge.outcome import Outcome
 from wulfling.converge.session import Errand
 from wulfling.errors import NodeFailed, WulflingError
-from wulfling.model.cluster import Cluster, Role
+from wulfling.model.cluster import Cluster
 from wulfling.model.finding import Finding
 from wulfling.model.plan import Status
 from wulfling.transport.link import Address, Dial, Refused
@@ -48,31 +47,6 @@ class Mended:
     mended: tuple[Finding, ...]
     left: tuple[Finding, ...]
     failed: tuple[tuple[str, str], ...]
-
-
-def asked(cluster: Cluster, name: str) -> dict[str, Any]:
-    """What a node is asked beside its plan (``node.health.Examination``)."""
-    node = cluster.node(name)
-    slurm = cluster.slurm is not None
-    head = name == cluster.head
-    others = [other.name for other in cluster.nodes if other.name != name]
-    asks_others = head or (others[:1] == [cluster.head] and name == _second(cluster))
-    computes = slurm and node.has(Role.COMPUTE)
-    programs = (["slurmctld"] if slurm and head else []) + (["slurmd"] if computes else [])
-    return {
-        "names": {other.name: str(other.address) for other in cluster.nodes},
-        "reach": others if head else [cluster.head] if asks_others else [],
-        "mounts": [share.path for share in cluster.storage if share.server != name],
-        "controller": str(cluster.address(cluster.head)) if computes else "",
-        "munge": slurm,
-        "scheduler": slurm and head,
-        "programs": programs,
-    }
-
-
-def _second(cluster: Cluster) -> str:
-    """The first node that is not the head: it says whether the head can be reached."""
-    return next((node.name for node in cluster.nodes if node.name != cluster.head), "")
 
 
 async def examine(errand: Errand, cluster: Callable[[], Cluster], dial: Dial) -> Examined:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from wulfling.errors import WulflingError
 from wulfling.model.cluster import Cluster, Hardware, Role
@@ -58,6 +59,31 @@ class Evidence:
         for step in self.steps:
             if step.key.startswith(beginnings) and not is_consequence(step):
                 yield step
+
+
+def asked(cluster: Cluster, name: str) -> dict[str, Any]:
+    """What a node is asked beside its plan (``node.health.Examination``)."""
+    node = cluster.node(name)
+    slurm = cluster.slurm is not None
+    head = name == cluster.head
+    others = [other.name for other in cluster.nodes if other.name != name]
+    asks_others = head or (others[:1] == [cluster.head] and name == _second(cluster))
+    computes = slurm and node.has(Role.COMPUTE)
+    programs = (["slurmctld"] if slurm and head else []) + (["slurmd"] if computes else [])
+    return {
+        "names": {other.name: str(other.address) for other in cluster.nodes},
+        "reach": others if head else [cluster.head] if asks_others else [],
+        "mounts": [share.path for share in cluster.storage if share.server != name],
+        "controller": str(cluster.address(cluster.head)) if computes else "",
+        "munge": slurm,
+        "scheduler": slurm and head,
+        "programs": programs,
+    }
+
+
+def _second(cluster: Cluster) -> str:
+    """The first node that is not the head: it says whether the head can be reached."""
+    return next((node.name for node in cluster.nodes if node.name != cluster.head), "")
 
 
 def is_consequence(step: Step) -> bool:

@@ -32,16 +32,43 @@ class Space:
     largest: tuple[str, ...] = ()  # what takes the most, looked for only when it is full
 
 
+# sinfo(1), NODE STATE CODES, as %T writes them.
+WELL = ("idle", "mixed", "allocated", "completing", "planned", "reserved")
+# Flags of scontrol(1) that say more than the state before them.
+TELLING = ("fail", "maint", "reboot_issued", "reboot_requested", "invalid_reg", "powering_up")
+
+
+def takes_jobs(state: str) -> bool:
+    """Whether Slurm sends jobs to a node of this state.
+
+    A ``-`` at the end says that the node is planned for a job; the other signs that sinfo(1)
+    may add, ``*`` for one, say that it takes none.
+    """
+    return state.removesuffix("-") in WELL
+
+
 @dataclass(frozen=True)
 class SlurmNode:
     """A node as its controller sees it (scontrol(1), show node). Memory is in MiB."""
 
     name: str
-    state: str  # IDLE+DRAIN, without signs
+    state: str  # what it does, and flags behind plus signs: IDLE+DRAIN
     reason: str = ""
     by: str = ""  # who gave the reason
     version: str = ""
     memory_mb: int = 0
+
+    @property
+    def brief(self) -> str:
+        """The state in one word, as sinfo(1) has it: ``drained``, ``draining``, ``down*``."""
+        does, *flags = self.state.lower().split("+")
+        silent = "*" if "not_responding" in flags and not does.endswith("*") else ""
+        if "drain" in flags and not does.startswith("down"):
+            return ("drained" if does.rstrip("*") == "idle" else "draining") + silent
+        for flag in flags:
+            if flag in TELLING:
+                return flag + silent
+        return ("completing" if "completing" in flags else does) + silent
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,8 @@ def _work(
         **_devices(board, order),
         **examined,
     )
+    if order["do"] == "check" and examination:
+        controller.tell(event="health", facts=examination.end(examined["now"], {}, ()))
     if order["do"] != "check":
         said = controller.hear()
         wanted = [from_json(values) for values in said["resources"]]

@@ -105,7 +105,7 @@ class FakeLink:
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
         """Play the node program from its first word to its last."""
         order = await self._inbox.get()
-        if order.get("do") not in ("plan", "apply"):
+        if order.get("do") not in ("plan", "apply", "check"):
             raise Unexpected(f"{self._node} was told to {order}")
         if self._answers.locked_by and order["do"] == "apply":
             yield {"event": "locked", "by": self._answers.locked_by}
@@ -113,7 +113,8 @@ class FakeLink:
         await asyncio.sleep(self._answers.hello_after)
         await self._fall_silent("hello")
         yield self._hello(order)
-        for resource in (await self._inbox.get())["resources"]:
+        said = await self._inbox.get() if order["do"] != "check" else {"resources": ()}
+        for resource in said["resources"]:
             async for event in self._step(resource, applying=order["do"] == "apply"):
                 yield event
         if "examine" in order:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from wulfling import spec
 from wulfling.cli import proof
-from wulfling.converge.status import QUESTION, SLURM_QUESTION
 from wulfling.converge.verify import probes
 from wulfling.errors import Unreachable, WulflingError
 from wulfling.model.cluster import Hardware
+from wulfling.model.health import Health, SlurmNode
 from wulfling.proc import Finished
 from wulfling.transport.fake import Answers, Fake
 
@@ -27,30 +28,34 @@ GOOD = {
     "nodes": "one idle none\ntwo idle none\n",
     "mpi": "rank 0 2 1 one\nrank 1 2 1 two\n",
 }
-MEASURED = """0.5 0.3 0.2 1/93 4242
-543.21 1000.00
-MemTotal:        1024000 kB
-MemAvailable:     512000 kB
-"""
+MEASURED = Health(load=0.5, memory_mb=1000, free_mb=500, up_seconds=543, clock=0.0)
+
+
+IDLE = (SlurmNode("one", "IDLE"), SlurmNode("two", "IDLE"))
+EXPORTS = (("/home", "10.9.9.2"), ("/nfs", "10.9.9.2"))
 
 
 @pytest.fixture
 def answers(file: Path, board: Hardware, monkeypatch: pytest.MonkeyPatch) -> Say:
     """Boards that say what is right, but for the checks that are named here."""
 
-    def say(away: dict[str, WulflingError] | None = None, **other: str) -> None:
+    def say(
+        away: dict[str, WulflingError] | None = None,
+        slurm: tuple[SlurmNode, ...] = IDLE,
+        **other: str,
+    ) -> None:
         cluster = spec.resolve(spec.load(file), {}, None, ())
         commands: dict[str, dict[tuple[str, ...], Finished]] = {"one": {}, "two": {}}
         for probe in probes(cluster):
             text = {**GOOD, **other}[probe.check]
             done = Finished(probe.argv, int(text.startswith("error")), text, "")
             commands[probe.node][probe.argv] = done
+        nodes: dict[str, Answers | WulflingError] = {}
         for node, own in commands.items():
-            slurm = SLURM_QUESTION if node == "one" else ""
-            argv = ("sh", "-c", QUESTION + slurm)
-            queue = f"slurm\n{other.get('nodes', GOOD['nodes'])}" if slurm else ""
-            own[argv] = Finished(argv, 0, MEASURED + queue, "")
-        nodes = {n: Answers(hardware=board, commands=own) for n, own in commands.items()}
+            head = replace(MEASURED, slurm_nodes=slurm, exports=EXPORTS)
+            told = asdict(head if node == "one" else MEASURED)
+            identity = replace(board, machine_id=node)
+            nodes[node] = Answers(hardware=identity, commands=own, health=told)
         fake = Fake({**nodes, **(away or {})})
         monkeypatch.setattr(proof, "Ssh", lambda: fake)
 
@@ -110,7 +115,8 @@ def test_status(run: Run, answers: Say) -> None:
 
 
 def test_status_of_a_node_that_is_down_exits_with_4(run: Run, answers: Say) -> None:
-    answers(nodes="one idle none\ntwo down* Not responding\n")
+    down = SlurmNode("two", "DOWN+NOT_RESPONDING", "Not responding", "slurm")
+    answers(slurm=(IDLE[0], down))
     code, out, _ = run("status")
     assert code == 4
     assert "down* (Not responding)" in out

@@ -11,12 +11,11 @@ import pytest
 from tests.unit.measured import PI
 
 from wulfling.converge.checks import CHECKS, diagnose
-from wulfling.converge.checks.slurm import is_ready
 from wulfling.converge.evidence import Evidence, is_consequence
 from wulfling.errors import IdentityMismatch, NodeFailed, Unreachable, WulflingError
 from wulfling.model.cluster import Cluster, Node, Partition, Person, Role, Share, Slurm
 from wulfling.model.finding import Finding, Verdict
-from wulfling.model.health import Health, Mount, SlurmNode, Space
+from wulfling.model.health import Health, Mount, SlurmNode, Space, takes_jobs
 from wulfling.model.plan import Status, Step
 from wulfling.transport.link import Refused
 
@@ -465,7 +464,7 @@ def test_it_is_mended_or_said_why_not(name: str) -> None:
     ],
 )
 def test_states_that_take_jobs(state: str, ready: bool) -> None:
-    assert is_ready(state) is ready
+    assert takes_jobs(SlurmNode("n", state).brief) is ready
 
 
 def test_two_illnesses_on_two_boards_are_two_causes() -> None:

@@ -11,7 +11,8 @@ import pytest
 from tests.unit.converge.test_checks import CLUSTER, HARDWARE, well
 
 from wulfling.converge import doctor
-from wulfling.converge.doctor import Examined, Mended, asked, examine, mend
+from wulfling.converge.doctor import Examined, Mended, examine, mend
+from wulfling.converge.evidence import asked
 from wulfling.converge.session import Errand
 from wulfling.errors import IdentityMismatch, Unreachable, WulflingError
 from wulfling.model.cluster import Cluster

@@ -9,8 +9,8 @@ from wulfling.converge.checks.board import ALONE
 from wulfling.converge.checks.check import Check, bad, drifted, stopped
 from wulfling.converge.checks.shared import GROUND
 from wulfling.converge.evidence import Evidence
-from wulfling.converge.status import takes_jobs
 from wulfling.model.finding import Finding, Mend
+from wulfling.model.health import takes_jobs
 from wulfling.model.plan import Status
 
 KERNEL = "file:/etc/slurm/slurm.conf"
@@ -37,8 +37,6 @@ KEYS = (
 """Beginnings of the keys that have a check of their own."""
 
 BASIS = (*GROUND, "clock", "munge")
-
-HARMLESS = ("cloud", "dynamic_norm", "dynamic_future")  # flags that keep no job away
 
 # Reasons that Slurm itself gives, and that are over when nothing else is wrong (slurmctld's
 # source): whoever is named as their author is not the person who wrote them.
@@ -253,7 +251,7 @@ def _node(evidence: Evidence) -> Iterator[Finding]:
     head = evidence.of(evidence.head)
     seen = {node.name: node for node in head.slurm_nodes} if head else {}
     for node in seen.values():
-        if is_ready(node.state) or not _is_ours(evidence, node.name):
+        if takes_jobs(node.brief) or not _is_ours(evidence, node.name):
             continue
         own = node.by in ("", "slurm") or node.reason.startswith(SLURMS_OWN)
         reason = f": {node.reason}" if node.reason else ""
@@ -275,12 +273,6 @@ def _node(evidence: Evidence) -> Iterator[Finding]:
                 hint=f"sudo scontrol update nodename={node.name} state=resume",
                 cannot="somebody had a reason to drain it, and only they know whether it is over",
             )
-
-
-def is_ready(state: str) -> bool:
-    """Whether Slurm sends jobs to a node of this state, as scontrol(1) writes it: one word for
-    what it does and flags behind plus signs, ``IDLE+PLANNED``."""
-    return all(takes_jobs(word) or word in HARMLESS for word in state.lower().split("+"))
 
 
 def _is_ours(evidence: Evidence, name: str) -> bool:
