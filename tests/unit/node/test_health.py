@@ -230,6 +230,19 @@ def test_health_is_told_beside_the_plan_and_nothing_is_written(
     assert sorted(root.rglob("*")) == before
 
 
+def test_a_glance_is_told_without_a_plan(
+    answers: dict[tuple[str, ...], Any], talk: Callable[[], Any]
+) -> None:
+    answers[TRACKING] = NOT_SYNCED
+    one = talk()
+    one.say(do="check", operator="", examine={"mounts": []})
+    health = from_json(one.hear("health")["facts"])
+    one.hear("done")
+    assert one.rest() == 0
+    assert health is not None
+    assert (health.clock, health.munge, health.slurm_nodes) == (None, "ok", ())
+
+
 def test_who_only_plans_is_not_examined(run: Callable[..., Any]) -> None:
     one = run("plan", File(path="/etc/x", content=""))
     assert "health" not in {event["event"] for event in one.events}
