@@ -25,6 +25,7 @@ SETTLING = 90.0
 """Seconds that Slurm may take to see that a board is well again (it pings every 20 s)."""
 
 SETTLES = frozenset({"node", "controller", "configless", "accounting", "mount", "clock"})
+GRACE = 12.0  # of these, before a node is asked to come back that may come by itself
 POLL = 3.0
 SCRIPT_TIMEOUT = 600.0  # seconds; an installation on a slow card
 
@@ -131,7 +132,7 @@ async def mend(
             tried[finding.subject, finding.check] = finding
             tell("mending", finding)
         failed += await _mend_all(todo, now, errand, dial)
-        now = await _settled(again, only)
+        now = await _settled(again, only, tried)
     left = _asked_for(now, only)
     still = {(finding.subject, finding.check) for finding in left}
     mended = tuple(finding for mark, finding in tried.items() if mark not in still)
@@ -143,15 +144,20 @@ def _asked_for(examined: Examined, only: Collection[str]) -> tuple[Finding, ...]
     return tuple(f for f in examined.findings if not only or f.subject in (*only, cluster))
 
 
-async def _settled(again: Callable[[], Awaitable[Examined]], only: Collection[str]) -> Examined:
-    """Look again until nothing is left that passes by itself after a mend."""
+async def _settled(
+    again: Callable[[], Awaitable[Examined]],
+    only: Collection[str],
+    tried: Collection[tuple[str, str]],
+) -> Examined:
+    """Look again until nothing is left that may pass by itself after a mend."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + SETTLING
+    began = loop.time()
     while True:
         now = await again()
-        left = _asked_for(now, only)
-        waiting = left and all(f.check in SETTLES and not f.cannot for f in left)
-        if not waiting or loop.time() > deadline or all(f.check == "node" for f in left):
+        passing = [f for f in _asked_for(now, only) if f.check in SETTLES and not f.cannot]
+        mendable = any((f.subject, f.check) not in tried for f in passing)
+        patience = GRACE if mendable else SETTLING
+        if not passing or loop.time() - began > patience:
             return now
         await asyncio.sleep(POLL)
 

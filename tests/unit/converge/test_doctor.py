@@ -166,6 +166,14 @@ class Mending:
         return await self.look()
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing passes by itself here."""
+    monkeypatch.setattr(doctor, "GRACE", 0.0)
+    monkeypatch.setattr(doctor, "SETTLING", 0.0)
+    monkeypatch.setattr(doctor, "POLL", 0.01)
+
+
 def mended(mending: Mending, *only: str) -> Mended:
     async def work() -> Mended:
         first = await mending.look()
@@ -197,8 +205,7 @@ def test_a_mend_uncovers_the_next_cause() -> None:
     assert done.left == ()
 
 
-def test_a_mend_that_fails_is_said_and_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "SETTLING", 0.0)
+def test_a_mend_that_fails_is_said_and_not_tried_again() -> None:
     stale = replace(well("two").mounts[0], state="ESTALE")
     ill = table(two=answers("two", mounts=(stale,)))
     mending = Mending(ill)

@@ -10,7 +10,7 @@ from wulfling.converge.checks.check import Check, bad, drifted, stopped
 from wulfling.converge.checks.shared import GROUND
 from wulfling.converge.evidence import Evidence
 from wulfling.model.finding import Finding, Mend
-from wulfling.model.health import takes_jobs
+from wulfling.model.health import SlurmNode, takes_jobs
 from wulfling.model.plan import Status
 
 KERNEL = "file:/etc/slurm/slurm.conf"
@@ -262,7 +262,7 @@ def _node(evidence: Evidence) -> Iterator[Finding]:
                 f"Slurm sends {node.name} no jobs ({node.state}{reason}), and nothing else is"
                 " wrong",
                 hint=f"sudo scontrol update nodename={node.name} state=resume",
-                mend=Mend("resume it", after=((evidence.head, _resume(node.name)),)),
+                mend=_back(evidence, node),
             )
         else:
             yield bad(
@@ -273,6 +273,14 @@ def _node(evidence: Evidence) -> Iterator[Finding]:
                 hint=f"sudo scontrol update nodename={node.name} state=resume",
                 cannot="somebody had a reason to drain it, and only they know whether it is over",
             )
+
+
+def _back(evidence: Evidence, node: SlurmNode) -> Mend:
+    resume = (evidence.head, _resume(node.name))
+    if "NOT_RESPONDING" in node.state and node.name in evidence.health:
+        restart = ((node.name, "systemctl restart slurmd"),)
+        return Mend("restart its slurmd, and resume it", before=restart, after=(resume,))
+    return Mend("resume it", after=(resume,))
 
 
 def _is_ours(evidence: Evidence, name: str) -> bool:

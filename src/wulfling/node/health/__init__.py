@@ -14,7 +14,6 @@ from wulfling.model.health import Health
 from wulfling.model.resource import NotYet, Resource
 from wulfling.node.board import Board
 from wulfling.node.health import disk, network, power, scheduler
-from wulfling.node.health.background import Background
 from wulfling.node.repair import half_done_packages
 from wulfling.node.resources.service import Service
 
@@ -35,7 +34,7 @@ class Examination:
 
     def __init__(self, board: Board, asked: Mapping[str, Any]) -> None:
         self._board, self._asked = board, asked
-        self._network = Background(lambda: network.probe(board, asked))
+        self._network = network.Probe(board, asked)
         self._mounts = disk.mounts(board, asked.get("mounts", ()))
         self._munge = ""
 
@@ -79,7 +78,7 @@ class Examination:
             exports=disk.exports(board),
             ended=tuple(_ended(board, declared)),
             **power.measure(board),
-            **self._network.result({}),
+            **self._network.collect(),
             **(scheduler.measure(board) if asked.get("scheduler") else {}),
         )
         return asdict(found)

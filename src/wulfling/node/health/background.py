@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -18,6 +19,7 @@ class Background(Generic[Answer]):
     def __init__(self, ask: Callable[[], Answer]) -> None:
         self._ask = ask
         self._answers: list[Answer] = []
+        self._deadline = time.monotonic() + PATIENCE
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -25,6 +27,6 @@ class Background(Generic[Answer]):
         self._answers.append(self._ask())
 
     def result(self, otherwise: Answer) -> Answer:
-        """The answer, or ``otherwise`` when there is none after ``PATIENCE`` seconds."""
-        self._thread.join(PATIENCE)
+        """The answer, or ``otherwise`` when there is none ``PATIENCE`` seconds after the start."""
+        self._thread.join(max(0.0, self._deadline - time.monotonic()))
         return self._answers[0] if self._answers else otherwise

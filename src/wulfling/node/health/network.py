@@ -11,8 +11,10 @@ from contextlib import suppress
 from typing import Any
 
 from wulfling.node.board import Board
+from wulfling.node.health.background import Background
 
 PATIENCE = 2.0  # seconds until somebody on the same network counts as silent
+SSH_PORT = 22
 CONTROLLER_PORT = 6817
 RESOLVED = "127.0.0.53"  # systemd-resolved, which keeps the real servers in a file of its own
 # One question for the name servers of the root, as bytes (RFC 1035): any answer will do.
@@ -37,19 +39,29 @@ def _word(place: Any) -> str:
         return ""
 
 
-def probe(board: Board, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Names, name servers, the controller's port, and other boards."""
-    addresses: Mapping[str, str] = asked.get("names", {})
-    wanted = [(name, addresses[name], 22) for name in asked.get("reach", ())]
-    if controller := asked.get("controller"):
-        wanted.append(("", controller, CONTROLLER_PORT))
-    called = _call(wanted)
-    return {
-        "names": tuple(_resolved(addresses)),
-        "dns": tuple(_answering(name_servers(board))),
-        "ctld": called.pop("", ""),
-        "reached": tuple((name, said == "open") for name, said in called.items()),
-    }
+class Probe:
+    """Names, name servers, the controller's port, and other boards, all asked at once."""
+
+    def __init__(self, board: Board, asked: Mapping[str, Any]) -> None:
+        addresses: Mapping[str, str] = asked.get("names", {})
+        wanted = [(name, addresses[name], SSH_PORT) for name in asked.get("reach", ())]
+        if controller := asked.get("controller"):
+            wanted.append(("", controller, CONTROLLER_PORT))
+        self._names = Background(lambda: tuple(_resolved(addresses)))
+        self._servers = name_servers(board)
+        self._dns = Background(lambda: _answering(self._servers))
+        self._called = Background(lambda: _call(wanted))
+
+    def collect(self) -> dict[str, Any]:
+        """What came of it. Names are left out when one of them is looked for too long."""
+        called = dict(self._called.result({}))
+        answering = self._dns.result(frozenset())
+        return {
+            "names": self._names.result(()),
+            "dns": tuple((server, server in answering) for server in self._servers),
+            "ctld": called.pop("", ""),
+            "reached": tuple((name, said == "open") for name, said in called.items()),
+        }
 
 
 def _resolved(names: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -77,17 +89,29 @@ def _named(lines: Iterable[str]) -> tuple[str, ...]:
     return tuple(word[1] for word in words if word[:1] == ["nameserver"] and len(word) > 1)
 
 
-def _answering(servers: Iterable[str]) -> Iterator[tuple[str, bool]]:
+def _answering(servers: Iterable[str]) -> frozenset[str]:
+    """Those that say anything, as soon as one of them does: the resolver needs no more."""
+    plugs: dict[socket.socket, str] = {}
     for server in servers:
         family = socket.AF_INET6 if ":" in server else socket.AF_INET
-        with socket.socket(family, socket.SOCK_DGRAM) as plug:
-            plug.settimeout(PATIENCE)
-            try:
-                plug.connect((server, 53))
-                plug.send(QUESTION)
-                yield server, bool(plug.recv(512))
-            except OSError:
-                yield server, False
+        plug = socket.socket(family, socket.SOCK_DGRAM)
+        plugs[plug] = server
+        with suppress(OSError):
+            plug.connect((server, 53))
+            plug.send(QUESTION)
+    waiting = set(plugs)
+    deadline = time.monotonic() + PATIENCE
+    try:
+        while waiting and (left := deadline - time.monotonic()) > 0:
+            for plug in select.select(list(waiting), [], [], left)[0]:
+                waiting.discard(plug)
+                with suppress(OSError):
+                    if plug.recv(512):
+                        return frozenset((plugs[plug],))
+        return frozenset()
+    finally:
+        for plug in plugs:
+            plug.close()
 
 
 def _call(wanted: Iterable[tuple[str, str, int]]) -> dict[str, str]:
