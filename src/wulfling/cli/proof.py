@@ -51,6 +51,7 @@ def verify(file: Path, output: str) -> int:
         click.echo(f"proven by {len(findings)} checks in {seconds:.1f} s", err=True)
         return 0
     click.echo(f"{bad} of {len(findings)} checks failed", err=True)
+    click.echo(f"next: wulfling -f {file} doctor", err=True)
     return 3 if any(finding.verdict is Verdict.UNKNOWN for finding in findings) else 4
 
 
