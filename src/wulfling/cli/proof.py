@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 
 from wulfling.cli import show
-from wulfling.cli.river import OUTPUT
+from wulfling.cli.river import OUTPUT, errand_of
 from wulfling.cli.setting import setting
 from wulfling.converge import verify as proof
+from wulfling.converge.doctor import examine
 from wulfling.converge.status import status as ask_status
 from wulfling.errors import CommandFailed
 from wulfling.model.finding import Finding, Verdict
@@ -24,7 +25,8 @@ STATUS_HEADER = ("NODE", "ADDRESS", "ROLES", "STATE", "LOAD", "MEMORY", "UP")
 @OUTPUT
 @click.pass_obj
 def verify(file: Path, output: str) -> int:
-    """Prove the cluster: clocks, mounts, idle nodes, and one MPI job across all of them.
+    """Prove the cluster: clocks, mounts, idle nodes, and one MPI job across all of them. When that
+    fails, what doctor finds is told with it.
 
     Exit code 0: proven; 3: a node is unreachable; 4: something is wrong, and the line says what.
     """
@@ -42,7 +44,20 @@ def verify(file: Path, output: str) -> int:
         if output == "text":
             click.echo(show.finding_line(finding))
 
-    findings = asyncio.run(proof.verify(prepared.resolve(), ask, tell))
+    async def work() -> tuple[Finding, ...]:
+        """The proofs; when one fails, doctor's causes as well."""
+        found = await proof.verify(prepared.resolve(), ask, tell)
+        if all(finding.verdict is not Verdict.BAD for finding in found):
+            return found
+        errand, cluster = errand_of(prepared)
+        causes = (await examine(errand, cluster, dial)).findings
+        told = {(finding.subject, finding.check) for finding in found}
+        causes = tuple(f for f in causes if (f.subject, f.check) not in told)
+        for cause in causes:
+            tell(cause)
+        return (*found, *causes)
+
+    findings = asyncio.run(work())
     if output == "json":
         click.echo(show.as_json([show.finding_json(finding) for finding in findings]))
     bad = sum(finding.verdict is not Verdict.GOOD for finding in findings)

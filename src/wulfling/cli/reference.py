@@ -356,7 +356,7 @@ _PLAN = {
 }
 _FINDING = {
     "subject": "A node, or the cluster",
-    "check": "What was asked: `clock`, `mount`, `nodes`, `mpi`",
+    "check": "What was asked: `clock`, `mount`, `nodes`, `mpi`, or a [cause](causes.md)",
     "verdict": ", ".join(_code(verdict.value) for verdict in Verdict),
     "words": "What came out",
     "hint": "What to do about it",

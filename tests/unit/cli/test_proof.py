@@ -11,10 +11,13 @@ import pytest
 
 from wulfling import spec
 from wulfling.cli import proof
+from wulfling.components import compile_cluster
+from wulfling.converge.session import NOT_MADE_YET
 from wulfling.converge.verify import probes
 from wulfling.errors import Unreachable, WulflingError
 from wulfling.model.cluster import Hardware
 from wulfling.model.health import Health, SlurmNode
+from wulfling.model.plan import Status
 from wulfling.proc import Finished
 from wulfling.transport.fake import Answers, Fake
 
@@ -39,6 +42,11 @@ EXPORTS = (("/home", "10.9.9.2"), ("/nfs", "10.9.9.2"))
 def answers(file: Path, board: Hardware, monkeypatch: pytest.MonkeyPatch) -> Say:
     """Boards that say what is right, but for the checks that are named here."""
 
+    def _as_declared(node: str) -> dict[str, Status]:
+        hardware = dict.fromkeys(("one", "two"), board)
+        known = spec.resolve(spec.load(file), hardware, NOT_MADE_YET, ())
+        return {resource.key: Status.OK for resource in compile_cluster(known)[node]}
+
     def say(
         away: dict[str, WulflingError] | None = None,
         slurm: tuple[SlurmNode, ...] = IDLE,
@@ -55,7 +63,9 @@ def answers(file: Path, board: Hardware, monkeypatch: pytest.MonkeyPatch) -> Say
             head = replace(MEASURED, slurm_nodes=slurm, exports=EXPORTS)
             told = asdict(head if node == "one" else MEASURED)
             identity = replace(board, machine_id=node)
-            nodes[node] = Answers(hardware=identity, commands=own, health=told)
+            nodes[node] = Answers(
+                hardware=identity, steps=_as_declared(node), commands=own, health=told
+            )
         fake = Fake({**nodes, **(away or {})})
         monkeypatch.setattr(proof, "Ssh", lambda: fake)
 
@@ -78,6 +88,15 @@ def test_what_is_bad_exits_with_4(run: Run, answers: Say) -> None:
     assert "BAD  c: mpi: 2 ranks in 2 worlds" in out
     assert "       hint: " in out
     assert err.startswith("1 of ")
+
+
+def test_what_is_bad_brings_its_cause(run: Run, answers: Say) -> None:
+    down = SlurmNode("two", "IDLE+DRAIN", "a new fan", "root")
+    answers(nodes="one idle none\ntwo drained a new fan\n", slurm=(IDLE[0], down))
+    code, out, err = run("verify")
+    assert code == 4
+    assert "BAD  two: node: two was taken out of service by root: a new fan" in out
+    assert err.endswith("next: wulfling -f cluster.yaml doctor\n")
 
 
 def test_a_command_that_fails_exits_with_4_and_shows_what_it_said(run: Run, answers: Say) -> None:
