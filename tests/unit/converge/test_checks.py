@@ -381,6 +381,17 @@ ILLNESSES: Mapping[str, tuple[tuple[Plant, ...], str, str]] = {
         "files",
         "reach",
     ),
+    "a board that no apply has seen": (
+        (
+            step("two", "packages:apt", "+ munge"),
+            step("two", "block:/etc/hosts", "+ block:/etc/hosts"),
+            step("two", "user:kim", "+ user:kim"),
+            step("two", "service:slurmd.service", status=Status.PENDING),
+            lambda was: replace(was, remembered={"one": HARDWARE["one"]}),
+        ),
+        "two",
+        "new",
+    ),
     "no Python": (
         (lost("two", NodeFailed("it has no /usr/bin/python3", hint="do", where="two")),),
         "two",

@@ -9,7 +9,7 @@ from wulfling.converge.evidence import Evidence
 from wulfling.errors import IdentityMismatch, Unreachable
 from wulfling.model.finding import Finding, Mend
 from wulfling.node.health.disk import is_full, lacks_inodes
-from wulfling.transport.link import Refused
+from wulfling.transport.link import Refused, Unpinned
 
 # The bits of `vcgencmd get_throttled` (Raspberry Pi's documentation of it).
 UNDER_VOLTAGE = 1 << 0 | 1 << 16
@@ -42,7 +42,9 @@ def _reach(evidence: Evidence) -> Iterator[Finding]:
             f"{node} does not answer: {error.message.splitlines()[0]}",
             told,
             hint=error.hint,
-            cannot="somebody has to see whether it has power and a cable",
+            cannot="only a person can say whose key it is"
+            if isinstance(error, Unpinned)
+            else "somebody has to see whether it has power and a cable",
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wulfling.converge.evidence import Evidence
@@ -60,13 +60,21 @@ def drifted(
             node,
             check,
             f"{what}: {_said(first)}",
-            *(line.strip() for line in first.diff[:SHOWN]),
+            *told(first.diff),
             *(f"also {step.key}" for step in found[1:]),
             f"its last words: {said}" if said else "",
             hint=_hint(first) or f"wulfling explain {node} {first.key.partition(':')[2]}",
             mend=apply_of(found),
             cannot=_why_not(found),
         )
+
+
+def told(diff: Sequence[str]) -> tuple[str, ...]:
+    """The first lines of a difference that say something: not the heads of diff(1)."""
+    changed = [line.strip() for line in diff if not line.startswith(("---", "+++", "@@"))]
+    if any(line.startswith("@@") for line in diff):  # what stands around a change is no evidence
+        changed = [line for line in changed if line[:1] in ("+", "-")]
+    return tuple(changed[:SHOWN])
 
 
 def apply_of(steps: Iterable[Step]) -> Mend | None:

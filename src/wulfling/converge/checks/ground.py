@@ -34,7 +34,20 @@ ACCESS = (
     "directory:/var/local/",
 )
 KEYS = (*NAMES, *CHRONY, *PACKAGES, *PEOPLE, *ACCESS)
-BOARD = (*ALONE, "disk", "space")
+BOARD = (*ALONE, "disk", "space", "new")
+
+
+def _new(evidence: Evidence) -> Iterator[Finding]:
+    """A board that no apply has seen: all else would be the same in many words."""
+    for step in evidence.drift("packages:apt"):
+        if step.node not in evidence.remembered:
+            yield bad(
+                step.node,
+                "new",
+                f"{step.node} is no part of the cluster yet",
+                hint="wulfling plan shows what an apply would do there",
+                mend=Mend("apply what the cluster file declares, all of it", applies=True),
+            )
 
 
 def _names(evidence: Evidence) -> Iterator[Finding]:
@@ -270,6 +283,7 @@ def _access(evidence: Evidence) -> Iterator[Finding]:
 
 
 CHECKS = (
+    Check("new", "whether the board was ever applied", "applies", _new, (*ALONE, "disk", "space")),
     Check(
         "names",
         "/etc/hosts, the board's own name, and what every name resolves to there",

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from wulfling.converge.checks import ground, shared
 from wulfling.converge.checks.board import ALONE
-from wulfling.converge.checks.check import Check, bad, drifted, stopped
+from wulfling.converge.checks.check import Check, bad, drifted, stopped, told
+from wulfling.converge.checks.ground import BOARD
 from wulfling.converge.checks.shared import GROUND
 from wulfling.converge.evidence import Evidence
 from wulfling.model.finding import Finding, Mend
@@ -156,7 +157,7 @@ def _association(evidence: Evidence) -> Iterator[Finding]:
             step.node,
             "association",
             words,
-            *(line.strip() for line in step.diff[:3]),
+            *told(step.diff),
             hint=f"wulfling node shell {step.node} -- sacctmgr show assoc user={name}",
             mend=Mend("apply what the cluster file declares (sacctmgr)", applies=True),
         )
@@ -185,7 +186,7 @@ def _configless(evidence: Evidence) -> Iterator[Finding]:
             "configless",
             f"slurmd on {step.node} is told to fetch its configuration from somewhere else than"
             f" {evidence.head}",
-            *(line.strip() for line in step.diff if line[:1] in "+-" and line[1:2] not in "+-"),
+            *told(step.diff),
             hint=f"wulfling explain {step.node} /etc/default/slurmd",
             mend=Mend("apply what the cluster file declares (/etc/default/slurmd)", applies=True),
         )
@@ -362,7 +363,7 @@ CHECKS = (
         "everything else that the cluster file declares",
         "applies it",
         _drift,
-        (*ALONE, "disk", "space", "packages"),
+        (*BOARD, "packages"),
     ),
     Check("partition", "whether partitions are up", "puts them up", _partition),
     Check(
