@@ -392,6 +392,11 @@ ILLNESSES: Mapping[str, tuple[tuple[Plant, ...], str, str]] = {
         "two",
         "new",
     ),
+    "errors on a card that still works": (
+        (ill("two", disk_errors=(("mmcblk0p2", 3),)),),
+        "two",
+        "card",
+    ),
     "no Python": (
         (lost("two", NodeFailed("it has no /usr/bin/python3", hint="do", where="two")),),
         "two",
@@ -485,6 +490,13 @@ def test_two_illnesses_on_two_boards_are_two_causes() -> None:
             evidence = plant(evidence)
     found = {(finding.subject, finding.check) for finding in diagnose(evidence)}
     assert found == {("two", "munge"), ("files", "export"), ("one", "association")}
+
+
+def test_a_card_with_errors_hides_nothing() -> None:
+    evidence = ill("two", disk_errors=(("mmcblk0p2", 3),))(HEALTHY)
+    for plant in ILLNESSES["munge stopped"][0]:
+        evidence = plant(evidence)
+    assert [finding.check for finding in diagnose(evidence)] == ["card", "munge"]
 
 
 def test_a_person_who_drained_a_node_is_not_overruled() -> None:

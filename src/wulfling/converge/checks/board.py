@@ -21,6 +21,12 @@ SLOW_LINK = 10  # Mbit/s: what is left when a cable has a broken pair
 # Both keep what anybody might read again: lists and downloads of apt come back by themselves.
 CLEAN = "apt-get clean; journalctl --quiet --vacuum-size=16M"
 
+CHECK_IT = (
+    "save what you need, then wulfling node shell {} -- sudo reboot: the disk is checked at boot;"
+    " when it comes again, the card needs replacing"
+)
+IN_USE = "a file system that is in use cannot be repaired, and the card may be dying"
+
 ALONE = ("reach", "identity", "login", "program")
 """Nothing else is known of a node with one of these."""
 
@@ -130,19 +136,16 @@ def _disk(evidence: Evidence) -> Iterator[Finding]:
         if dead:
             words = f"{node} cannot write to {dead[0].path} ({dead[0].state})"
             words += ": its card or disk has failed" if told else ""
-        elif told:
-            words = f"ext4 has met errors on a disk of {node}: its card is dying or lost power"
-        else:
-            continue
-        yield bad(
-            node,
-            "disk",
-            words,
-            *told,
-            hint=f"save what you need, then wulfling node shell {node} -- sudo reboot: the disk is"
-            " checked at boot; when it comes again, the card needs replacing",
-            cannot="a file system that is in use cannot be repaired, and the card may be dying",
-        )
+            yield bad(node, "disk", words, *told, hint=CHECK_IT.format(node), cannot=IN_USE)
+
+
+def _card(evidence: Evidence) -> Iterator[Finding]:
+    """What still works is not a cause of anything else yet."""
+    for node, health in evidence.examined():
+        told = [f"{device}: {count} errors" for device, count in health.disk_errors]
+        if told:
+            words = f"ext4 has met errors on a disk of {node}: its card is dying, or lost power"
+            yield bad(node, "card", words, *told, hint=CHECK_IT.format(node), cannot=IN_USE)
 
 
 def _space(evidence: Evidence) -> Iterator[Finding]:
@@ -200,10 +203,17 @@ CHECKS = (
     Check("power", "voltage and heat, where the board tells them", "no", _power, ALONE),
     Check(
         "disk",
-        "whether a file can be begun, whatever the mount table says; errors that ext4 has met",
+        "whether a file can be begun, whatever the mount table says",
         "no: the disk has to be checked at boot, or replaced",
         _disk,
         ALONE,
+    ),
+    Check(
+        "card",
+        "errors that ext4 has met and e2fsck(8) has not repaired since",
+        "no: the disk has to be checked at boot, or replaced",
+        _card,
+        (*ALONE, "disk"),
     ),
     Check(
         "space",
