@@ -21,7 +21,7 @@ import click
 from wulfling import errors
 from wulfling.bringup.adopt import Adopted
 from wulfling.bringup.discover import Found, Machine
-from wulfling.cli import discover, explain, jobs, show, usage, user
+from wulfling.cli import causes, discover, explain, jobs, show, usage, user
 from wulfling.cli.main import OUTPUT_UNREAD, wulfling
 from wulfling.converge.outcome import CHANGES
 from wulfling.converge.status import NodeStatus
@@ -71,6 +71,7 @@ def stale() -> tuple[str, ...]:
 def pages() -> Mapping[str, str]:
     """Every generated page by the name of its file."""
     return {
+        "causes.md": _page("Causes that doctor knows", causes.lines()),
         "cli.md": _page("The command line", _cli()),
         "cluster-file.md": _page("The cluster file", _cluster_file()),
         "cluster-file.schema.json": f"{show.as_json(json_schema())}\n",
@@ -281,9 +282,12 @@ def _exit_codes() -> Lines:
     yield "before 5 before 3 at the end; with 8 nothing was sent to any. `node shell` gives the"
     yield "code of the shell or of the command, and ssh's own 255 when the node does not answer."
     yield "`run` and `logs -f` give that of the job."
+    yield "`doctor` gives 4 for whatever it found, and 3 when all it found are silent nodes;"
+    yield "`doctor job` 4 for a job that waits or ended badly, and 1 for one that nobody knows."
     yield ""
     told = {
-        0: "Done. `plan`: nothing to do; `verify`: proven; `status`: every node is well.",
+        0: "Done. `plan`: nothing to do; `verify`: proven; `status`: every node is well;"
+        " `doctor`: nothing is wrong, or all of it is mended.",
         CHANGES: "`plan` has changes to show, `discover` found boards that it did not write, or"
         " you said no at `apply` or a verb of `card`.",
         _USAGE: "The command line was not understood: no such verb, option or value.",
@@ -357,7 +361,7 @@ _PLAN = {
 }
 _FINDING = {
     "subject": "A node, or the cluster",
-    "check": "What was asked: `clock`, `mount`, `nodes`, `mpi`",
+    "check": "What was asked: `clock`, `mount`, `nodes`, `mpi`, or a [cause](causes.md)",
     "verdict": ", ".join(_code(verdict.value) for verdict in Verdict),
     "words": "What came out",
     "hint": "What to do about it",
@@ -373,6 +377,7 @@ _STATUS = {
     "memory_mb": "Memory in MiB",
     "free_mb": "Memory that is available, in MiB",
     "up_seconds": "Seconds since it was switched on",
+    **causes.STATUS,
 }
 _EXPLAIN = {
     "key": "The [resource](resources.md), `kind:name`",
@@ -466,6 +471,8 @@ def _json() -> Lines:
     yield from _told("plan and apply", "`plan -o json`, `apply -y -o json`:", _PLAN, plan)
     yield from ("### A step", "")
     yield from _keys(_STEP, step.as_json())
+    yield from _told("doctor", "`doctor -o json`:", causes.DIAGNOSIS, causes.example_json())
+    yield from _keys(causes.CAUSE, show.cause_json(causes.example()))
     of_each: tuple[tuple[str, str, Mapping[str, str], Mapping[str, Any]], ...] = (
         ("verify", "a list, one finding for each check", _FINDING, show.finding_json(finding)),
         ("status", "a list, the nodes in the file's order", _STATUS, node.as_json()),

@@ -103,6 +103,20 @@ def talk(
 ) -> Outcome:
     """Hold one conversation with all boards and return what came of it. With a ``scope`` it is
     about the resources alone whose keys begin like that."""
+    errand, cluster = errand_of(prepared, scope)
+    with Progress([node.name for node in cluster().nodes], shown=show_progress) as progress:
+
+        async def converse() -> Outcome:
+            return await verb(errand, Ssh(), progress.take)
+
+        return asyncio.run(converse())
+
+
+def errand_of(
+    prepared: Setting, scope: tuple[str, ...] = ()
+) -> tuple[Errand, Callable[[], Cluster]]:
+    """What every conversation about this file is for, and the cluster as far as it is known: by
+    the file alone at first, with all that was measured once the boards have said hello."""
     from wulfling.transport.blobs import blob
 
     cluster = prepared.resolve()
@@ -126,12 +140,7 @@ def talk(
         meanwhile=_import_components,
         scope=scope,
     )
-    with Progress([node.name for node in cluster.nodes], shown=show_progress) as progress:
-
-        async def converse() -> Outcome:
-            return await verb(errand, Ssh(), progress.take)
-
-        return asyncio.run(converse())
+    return errand, lambda: cluster
 
 
 def _built(cluster: Cluster, sha256: str) -> bytes | None:
