@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,13 +22,14 @@ from wulfling.day2.rack import Rack, turn
 from wulfling.errors import NodeFailed, Unreachable, WulflingError
 from wulfling.model.cluster import Role
 from wulfling.spec import notation
-from wulfling.spec.extend import Newcomer, enlarged, reduced, with_mac
 from wulfling.spec.problem import Refused
 from wulfling.spec.rewrite import rewrite
 from wulfling.transport import pins
 
+if TYPE_CHECKING:
+    from wulfling.spec.extend import Newcomer
+
 SAID_NO = 2
-NOT_ADOPTED = 4
 ROLES = [role.value for role in Role if role is not Role.HEAD]
 ANSWERS = click.option(
     "--answers",
@@ -89,6 +90,8 @@ def add(
     Exit code 0: it takes jobs; 2: you said no; 3: it, or another board, does not answer; 4: it
     was not adopted, or a board failed; 6: the file takes no such node.
     """
+    from wulfling.spec.extend import Newcomer, enlarged
+
     newcomer = Newcomer(name, address, mac or "", tuple(Role(role) for role in roles))
     prepared = setting(file)
     if not _is_there(prepared, newcomer, file):
@@ -171,6 +174,8 @@ def remove(file: Path, name: str, *, no_wait: bool, wait: float | None, yes: boo
     Exit code 0: it is out; 2: you said no; 3: another board does not answer; 4: its jobs held
     it, or a board failed; 6: the file would not do without it.
     """
+    from wulfling.spec.extend import reduced
+
     prepared = setting(file)
     (name,) = chosen(prepared, [name], file)
     boards = rack(prepared)
@@ -270,6 +275,8 @@ def _first_contact(prepared: Setting, name: str, answers: Path | None) -> int:
 
 
 def _with_mac(file: Path, name: str, mac: str) -> Setting:
+    from wulfling.spec.extend import with_mac
+
     document = spec.read(file)
     text = with_mac(document, name, mac)
     if text != document.text:
