@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from boards import Cluster
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.crash  # packages for the head, and minutes
 
 MAC = "dc:a6:32:01:02:03"
 LOG = "/var/log/apt-cacher-ng/apt-cacher.log"

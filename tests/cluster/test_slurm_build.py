@@ -47,9 +47,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def test_it_is_built_once(built: Cluster) -> None:
-    began = time.monotonic()
     assert "is built already" in built.wulfling("build")
-    assert time.monotonic() - began < 30
 
 
 def test_every_board_has_the_same_version(built: Cluster) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from collections.abc import Mapping
+
+from wulfling.lab.recipe import tar_archive
 
 SUITE = "bookworm"
 COMPONENTS = "main non-free-firmware"
@@ -188,14 +188,14 @@ with the namespace however the build ends."""
 
 def early() -> bytes:
     """The tar archive of ``EARLY``."""
-    return _archive(EARLY, {})
+    return tar_archive(EARLY, {})
 
 
 def late() -> bytes:
     """The tar archive of ``LATE``, ``LINKS``, ``BOOT`` and the board's own package sources."""
     boot = {f"boot/firmware/{name}": (text, 0o644) for name, text in BOOT.items()}
     lists = "".join(f"{line}\n" for line in public_sources())
-    return _archive({**LATE, **boot, "etc/apt/sources.list": (lists, 0o644)}, LINKS)
+    return tar_archive({**LATE, **boot, "etc/apt/sources.list": (lists, 0o644)}, LINKS)
 
 
 def public_sources() -> tuple[str, ...]:
@@ -206,19 +206,3 @@ def public_sources() -> tuple[str, ...]:
         f"deb {debian} {SUITE}-updates {COMPONENTS}",
         f"deb {security} {SUITE}-security {COMPONENTS}",
     )
-
-
-def _archive(files: Mapping[str, tuple[str, int]], links: Mapping[str, str]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        for path, (text, mode) in sorted(files.items()):
-            entry = tarfile.TarInfo(path)
-            entry.mode = mode
-            entry.size = len(text.encode())
-            tar.addfile(entry, io.BytesIO(text.encode()))
-        for path, target in sorted(links.items()):
-            entry = tarfile.TarInfo(path)
-            entry.type = tarfile.SYMTYPE
-            entry.linkname = target
-            tar.addfile(entry)
-    return buffer.getvalue()

@@ -197,15 +197,20 @@ with the namespace however the build ends."""
 
 
 def overlay() -> bytes:
-    """The tar archive of ``FILES`` and ``LINKS``, the same bytes every time."""
+    """The tar archive of ``FILES`` and ``LINKS``."""
+    return tar_archive(FILES, LINKS)
+
+
+def tar_archive(files: Mapping[str, tuple[str, int]], links: Mapping[str, str]) -> bytes:
+    """A tar archive of root's files (text and mode) and links, the same bytes every time."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        for path, (text, mode) in sorted(FILES.items()):
+        for path, (text, mode) in sorted(files.items()):
             entry = tarfile.TarInfo(path)
             entry.mode = mode
             entry.size = len(text.encode())
             tar.addfile(entry, io.BytesIO(text.encode()))
-        for path, target in sorted(LINKS.items()):
+        for path, target in sorted(links.items()):
             entry = tarfile.TarInfo(path)
             entry.type = tarfile.SYMTYPE
             entry.linkname = target
