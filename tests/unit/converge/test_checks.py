@@ -514,8 +514,8 @@ def test_a_person_who_drained_a_node_is_not_overruled() -> None:
 
 
 def test_a_clock_that_was_never_synchronised_is_told_after_a_while() -> None:
-    early = ill("two", clock=None, up_seconds=30)(HEALTHY)
-    late = ill("two", clock=None, up_seconds=600)(HEALTHY)
+    early = ill("two", clock=None, asking_seconds=300)(HEALTHY)
+    late = ill("two", clock=None, asking_seconds=3000)(HEALTHY)
     assert diagnose(early) == ()
     assert [finding.check for finding in diagnose(late)] == ["clock"]
 

@@ -17,7 +17,7 @@ APART = 5.0
 boards that are busy starting Python."""
 
 FAR_OFF = 60.0  # seconds between the head and this machine: nobody else is asked for the time
-SETTLING = 120  # seconds after a boot in which chrony may still look for its source
+SETTLING = 600  # seconds in which chrony may still look for its source: it asks ever more rarely
 CHRONY = ("file:/etc/chrony/", "service:chrony")
 # The daemon is little more than a door to libslurmfull, which another package brings.
 REINSTALL = (
@@ -141,7 +141,7 @@ def _clock(evidence: Evidence) -> Iterator[Finding]:
         if abs(apart) <= APART and not late:
             if node in drift:
                 yield drift[node]
-            elif health.clock is None and health.up_seconds > SETTLING:
+            elif health.clock is None and health.asking_seconds > SETTLING:
                 yield _follows_nobody(node)
             continue
         off = _seconds(apart) if abs(apart) > APART else f"{health.clock:.0f} s off"
