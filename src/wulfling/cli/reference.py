@@ -11,6 +11,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,13 @@ import click
 from wulfling import errors
 from wulfling.bringup.adopt import Adopted
 from wulfling.bringup.discover import Found, Machine
-from wulfling.cli import discover, explain, show
+from wulfling.cli import discover, explain, jobs, show, usage, user
 from wulfling.cli.main import OUTPUT_UNREAD, wulfling
 from wulfling.converge.outcome import CHANGES
 from wulfling.converge.status import NodeStatus
+from wulfling.day2.people import Standing
+from wulfling.day2.usage import summed
+from wulfling.jobs.queue import Listed
 from wulfling.model.finding import Finding, Verdict
 from wulfling.model.plan import Plan, Status, Step
 from wulfling.model.resource import Resource
@@ -276,6 +280,7 @@ def _exit_codes() -> Lines:
     yield "no resource of any node was changed. `adopt` goes on with the other boards and gives 4"
     yield "before 5 before 3 at the end; with 8 nothing was sent to any. `node shell` gives the"
     yield "code of the shell or of the command, and ssh's own 255 when the node does not answer."
+    yield "`run` and `logs -f` give that of the job."
     yield ""
     told = {
         0: "Done. `plan`: nothing to do; `verify`: proven; `status`: every node is well.",
@@ -450,6 +455,10 @@ def _json() -> Lines:
     found = discover.row(Found(machine, new=True, name="node02"), {}, (), {})
     account = Step("rpnode02", "admin account", Status.CHANGED)
     adopted = Adopted("rpnode02", "10.0.0.2", f"SHA256:{'A' * 43}", (account,), None)
+    person = Standing("kim", 34817, "school", {"cpu": 4, "mem": 1024}, 10240, 1, 3, 1, 0)
+    month = [datetime(2026, number, 1, tzinfo=timezone.utc) for number in (3, 4)]
+    used = summed("school|kim|COMPLETED|3600|14400|cpu=4,mem=1G", *month).as_json()
+    listed = Listed("42", "wave", "RUNNING", "0:07", "rpnode02", "", "2026-01-02T03:04:05", "")
     yield "These names are a promise: within this format they stay, and new ones may join them."
     yield "The text goes to stdout, all that is said to people goes to stderr."
     yield ""
@@ -461,10 +470,14 @@ def _json() -> Lines:
         ("verify", "a list, one finding for each check", _FINDING, show.finding_json(finding)),
         ("status", "a list, the nodes in the file's order", _STATUS, node.as_json()),
         ("explain", "a list, the resources in their order", _EXPLAIN, explain._as_json(resource)),
+        ("jobs", "a list, the oldest first", jobs.KEYS, dataclasses.asdict(listed)),
         ("discover", "a list, all machines by their addresses", discover.KEYS, found),
         ("adopt", "a list, the boards in the file's order", _ADOPT, adopted.as_json()),
+        ("user list", "a list, people in the file's order", user.KEYS, person.as_json()),
         ("lab list", "a list, every board of every lab", _LAB, _LAB_ROW),
     )
+    yield from _told("usage", "`usage -o json`:", usage.KEYS, used)
+    yield from _keys(usage.ROW_KEYS, used["people"][0])
     yield from _told("card build", "`card build -y -o json`:", _IMAGE, _IMAGE_ROW)
     yield from _told("card write", "`card write -y -o json`:", _CARD, _CARD_ROW)
     for verb, what, keys, example in of_each:

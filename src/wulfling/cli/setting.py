@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from wulfling import spec
 from wulfling.errors import WulflingError
 from wulfling.model.cluster import Cluster, Hardware, Secrets
-from wulfling.transport import pins
-from wulfling.transport.link import SSH_PORT, Address
+from wulfling.transport import pins, way
+from wulfling.transport.link import Address
 
 if TYPE_CHECKING:
     from wulfling.spec.schema import Spec
@@ -53,40 +53,20 @@ def setting(file: Path) -> Setting:
     keys = _tool_keys(read.cluster) if read.boards == "virtual" else spec.operator_keys()
     cluster = spec.resolve(read, {}, None, keys)
     users = (cluster.admin, cluster.login)
-    way = way_to(cluster.name, users, virtual=cluster.virtual)
-    addresses = {node.name: way(node.name, str(node.address)) for node in cluster.nodes}
+    address = way_to(cluster.name, users, virtual=cluster.virtual)
+    addresses = {node.name: address(node.name, str(node.address)) for node in cluster.nodes}
     return Setting(read, warnings, keys, addresses)
 
 
 def way_to(cluster: str, users: Sequence[str], *, virtual: bool) -> Callable[[str, str], Address]:
     """Gives the address of a node by its name and host. On real boards and virtual ones alike
     the accounts ``users`` are tried in their order."""
-    identities = (pins.identity(cluster),) if virtual else ()
     proxy = _lab_proxy(cluster) if virtual else ()
-    known_hosts = (pins.known_hosts(cluster),)
-
-    def address(node: str, host: str) -> Address:
-        return Address(
-            node=node,
-            host=host,
-            users=tuple(dict.fromkeys(users)),
-            identities=identities,
-            known_hosts=known_hosts,
-            proxy=tuple(_filled(word, host) for word in proxy),
-            virtual=virtual,
-        )
-
-    return address
-
-
-def _filled(word: str, host: str) -> str:
-    """One of ssh_config(5)'s tokens, which are words of their own here: a path with a %h in it
-    stays what it is."""
-    return {"%h": host, "%p": str(SSH_PORT)}.get(word, word)
+    return way.way_to(cluster, users, virtual=virtual, proxy=proxy)
 
 
 def _tool_keys(cluster: str) -> tuple[str, ...]:
-    return (Path(f"{pins.identity(cluster)}.pub").read_text(encoding="utf-8").strip(),)
+    return (pins.public_key(cluster),)
 
 
 def _lab_proxy(cluster: str) -> tuple[str, ...]:

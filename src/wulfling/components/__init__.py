@@ -17,6 +17,7 @@ from wulfling.components import (
     mpi,
     munge,
     package_cache,
+    quota,
     repository,
     router,
     slurm,
@@ -28,6 +29,7 @@ from wulfling.model.cluster import Cluster, Node
 from wulfling.model.resource import Resource, digest
 from wulfling.node.resources.hostname import Hostname
 from wulfling.node.resources.packages import Packages
+from wulfling.node.resources.quota import SERVICE as QUOTA_SERVICE
 from wulfling.node.resources.service import Service
 
 Resources = Callable[[Cluster, Node], Iterable[Resource]]
@@ -56,7 +58,15 @@ COMPONENTS = (
     Component("repository", repository.resources, repository.before),
     Component("accounting", accounting.resources, accounting.before),
     Component("slurm", slurm.resources, slurm.before),
+    # The last, because not every disk can do it, and nothing else is to wait for that.
+    Component("quota", quota.resources),
 )
+
+PEOPLE = (
+    *("group:", "user:", "file:/etc/ssh/authorized_keys.d/", "directory:/home/"),
+    *("accounting:", "account:", "association:", "quota:", f"service:{QUOTA_SERVICE}"),
+)
+"""How the keys begin of what people are made of: the scope of an apply that is about them."""
 
 
 def compile_cluster(cluster: Cluster) -> Mapping[str, tuple[Resource, ...]]:

@@ -84,13 +84,11 @@ def admin(cluster: Cluster) -> Iterator[Resource]:
 
 def _homes(cluster: Cluster, node: Node) -> Iterator[Resource]:
     """Homes are made where they live; on the other boards they appear through the mount."""
-    server = {share.path: share.server for share in cluster.storage}
     for person in cluster.people:
-        home = f"/home/{person.name}"
-        if server.get("/home", server.get(home, node.name)) != node.name:
+        if not cluster.holds_home(node, person):
             continue
         yield Directory(
-            path=home,
+            path=f"/home/{person.name}",
             owner=person.name,
             group=person.name,
             mode=0o700,

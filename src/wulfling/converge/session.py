@@ -59,8 +59,9 @@ class Errand:
 
     ``compile`` is called once, after every node has said hello or was lost. ``blob`` brings a
     file by its sha256. ``meanwhile`` is called once, while the nodes are being reached: the
-    place for imports that ``compile`` will need. With ``complete`` all that is declared is
-    all there is, although the head is not asked: what else is ours on these boards goes.
+    place for imports that ``compile`` will need. With a ``scope``, how the keys begin of what
+    the errand is about, everything else is left as it is. With ``complete`` all that is declared
+    is all there is, although the head is not asked: what else is ours on these boards goes.
     """
 
     addresses: tuple[Address, ...]
@@ -70,6 +71,24 @@ class Errand:
     blob: Callable[[str], bytes]
     meanwhile: Callable[[], None] = lambda: None
     complete: bool = False
+    scope: tuple[str, ...] = ()
+
+    def about(self, resources: Iterable[Resource]) -> tuple[Resource, ...]:
+        """Those that are in scope. They do not wait for any that is not."""
+        if not self.scope:
+            return tuple(resources)
+        inside = (resource for resource in resources if resource.key.startswith(self.scope))
+        return tuple(
+            replace(
+                resource,
+                awaits=tuple(
+                    name
+                    for name in resource.awaits
+                    if name.partition("/")[2].startswith(self.scope)
+                ),
+            )
+            for resource in inside
+        )
 
 
 @dataclass(frozen=True)
@@ -131,7 +150,8 @@ class Conversation:
             await _together(map(self._greet, self._talks.values()), self._errand.meanwhile)
             self._stop_if_refused()
             known = self._known()
-            declared = self._errand.compile(known)
+            compiled = self._errand.compile(known)
+            declared = {node: self._errand.about(own) for node, own in compiled.items()}
             at_work = [talk for talk in self._talks.values() if not talk.ended]
             keys = {t.node: [r.key for r in declared.get(t.node, ())] for t in at_work}
             absent = {node: _absence(error) for node, error in self._errors.items()}
@@ -238,7 +258,8 @@ class Conversation:
         try:
             assert talk.link
             wanted = [as_json(resource) for resource in resources]
-            await talk.link.send({"resources": wanted, "retire": retire})
+            scope = {"scope": self._errand.scope} if self._errand.scope else {}
+            await talk.link.send({"resources": wanted, "retire": retire, **scope})
             while not talk.ended:
                 silent = self._waits.is_waiting(talk.node)
                 message = await self._next(talk, None if silent else self._patience.step)

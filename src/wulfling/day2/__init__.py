@@ -1,1 +1,1 @@
-"""A cluster's second day and all that follow: nodes come, rest, start anew and go."""
+"""A cluster's second day and all that follow: people, what they use, boards that come and go."""

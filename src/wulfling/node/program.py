@@ -19,7 +19,15 @@ from wulfling.node.facts import as_json as hardware_json
 from wulfling.node.facts import measure
 from wulfling.node.install import install
 from wulfling.node.lock import BoardLock
-from wulfling.node.manifest import Retired, announce, lets_somebody_in, retired, write_manifest
+from wulfling.node.manifest import (
+    EVERYTHING,
+    Retired,
+    Scope,
+    announce,
+    goes_last,
+    retired,
+    write_manifest,
+)
 from wulfling.node.repair import JOURNAL, repair
 from wulfling.node.resources import from_json
 from wulfling.node.resources.database import Database
@@ -98,7 +106,8 @@ def _work(
     if order["do"] != "check":
         said = controller.hear()
         wanted = [from_json(values) for values in said["resources"]]
-        Run(board, controller, wanted, retire=bool(said.get("retire"))).go()
+        scope = tuple(said.get("scope", EVERYTHING))
+        Run(board, controller, wanted, retire=bool(said.get("retire")), scope=scope).go()
     controller.tell(event="done")
 
 
@@ -146,22 +155,31 @@ class Run:
     With ``retire``, what an earlier apply owned and ``wanted`` has no longer is taken back. The
     controller asks for it only when ``wanted`` is all there is: while the head is away its key
     is unknown, nothing of Slurm is declared, and no board is to lose its daemons for that.
+    ``scope`` are the keys that the run is about: others are neither taken back nor forgotten.
     """
 
     def __init__(
-        self, board: Board, controller: Controller, wanted: Sequence[Resource], *, retire: bool
+        self,
+        board: Board,
+        controller: Controller,
+        wanted: Sequence[Resource],
+        *,
+        retire: bool,
+        scope: Scope = EVERYTHING,
     ) -> None:
         self.board = board
         self.controller = controller
         self.declared = tuple(wanted)
-        gone = tuple(retired(board, wanted)) if retire else ()
-        last = tuple(filter(lets_somebody_in, gone))
+        gone = tuple(retired(board, wanted, scope)) if retire else ()
+        last = tuple(filter(goes_last, gone))
         self.wanted = (*(resource for resource in gone if resource not in last), *wanted, *last)
         self.retire = retire
+        self.scope = scope
         self.applying = board.applying
         self.changed: set[str] = set()  # keys that differ, whether or not they were changed yet
         self.failed = False
         self.given_up = ""  # why a step was left pending; what needs it is pending as well
+        board.declared = self.declared
         board.units = tuple(r.unit for r in self.wanted if isinstance(r, Service))
         board.blob = self._blob
 
@@ -179,7 +197,8 @@ class Run:
         finally:
             self.board.unexpect()
         if self.applying and not self.failed:
-            write_manifest(self.board, self.declared, keep=not self.retire)
+            keep = not self.retire
+            write_manifest(self.board, self.declared, keep=keep, scope=self.scope)
 
     def _expect(self) -> None:
         """Ask the slowest first: most boards are as declared, and wait for these answers only."""

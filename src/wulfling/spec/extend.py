@@ -1,29 +1,23 @@
-"""Adds boards to a cluster file, and takes them out, as a person would: nothing else moves.
-
-A parser that writes YAML back loses what its author meant by blank lines and comments. So text
-is inserted at the places that the reader told, and the result is read again: it has to differ
-from the file by these boards alone, or it is not returned.
-"""
+"""Adds boards to a cluster file, and takes them out, as a person would: nothing else moves."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from wulfling.errors import BadFile, WulflingError
+from wulfling.errors import WulflingError
 from wulfling.model.cluster import Role
 from wulfling.spec import document as documents
 from wulfling.spec import notation, validate
 from wulfling.spec.document import Document
+from wulfling.spec.entries import appended, dropped, reads_as
 from wulfling.spec.nodeset import expand, fold
 from wulfling.spec.problem import Refused
 
 _ROLES = (Role.HEAD, Role.STORAGE, Role.LOGIN, Role.COMPUTE)  # as people write them
-_EMPTY = re.compile(r"^\s*(#.*)?$")
 
 
 @dataclass(frozen=True)
@@ -153,43 +147,16 @@ def _check(text: str, document: Document | None) -> None:
 
 
 def _with_nodes(document: Document, newcomers: Sequence[Newcomer]) -> Document:
-    expected: Any = deepcopy(dict(document.data))
-    nodes = expected.get("nodes")
-    expected["nodes"] = {**(nodes or {}), **{board.name: board.data for board in newcomers}}
-    lines = document.text.split("\n")
-    at, indent = _end_of_nodes(document, lines), _indent_of_nodes(document)
-    ending = "\r" if lines[0].endswith("\r") else ""
-    added = [f"{' ' * indent}{board.line}{ending}" for board in newcomers]
-    before = lines[:at]
-    after = lines[at:] or [""]  # a last line without its end gets one
-    found = _reads_as(document, "\n".join([*before, *added, *after]), expected)
+    lines = [board.line for board in newcomers]
+    found = appended(document, "nodes", lines, {board.name: board.data for board in newcomers})
     if found is None:
-        paste = "\n".join(f"  {board.line}" for board in newcomers)
+        paste = "\n".join(f"  {line}" for line in lines)
         raise WulflingError(
             f"`nodes:` of {document.name} is written in a form that takes no further line",
             hint=f"write each node on a line of its own, or add these by hand:\n{paste}",
             where=document.where(("nodes",), key=True),
         )
     return found
-
-
-def _indent_of_nodes(document: Document) -> int:
-    columns = [place.column for loc, place in document.keys.items() if _is_node(loc)]
-    return columns[0] - 1 if columns else 2
-
-
-def _is_node(loc: documents.Loc) -> bool:
-    return len(loc) == 2 and loc[0] == "nodes"
-
-
-def _end_of_nodes(document: Document, lines: Sequence[str]) -> int:
-    """How many lines there are up to the end of the last node."""
-    begin = document.keys[("nodes",)].line
-    following = [p.line for loc, p in document.keys.items() if len(loc) == 1 and p.line > begin]
-    end = min(following, default=len(lines) + 1) - 1
-    while end > begin and _EMPTY.match(lines[end - 1]):
-        end -= 1
-    return end
 
 
 def _partitions(document: Document) -> tuple[str, ...]:
@@ -241,7 +208,7 @@ def _with_value(document: Document, loc: documents.Loc, value: str) -> Document 
     for new in (f'"{value}"',) if quoted else (value, f'"{value}"'):
         changed = f"{line[:start]}{new}{line[end:]}"
         text = "\n".join([*lines[: place.line - 1], changed, *lines[place.line :]])
-        if end > start and (found := _reads_as(document, text, expected)):
+        if end > start and (found := reads_as(document, text, expected)):
             return found
     return None
 
@@ -255,21 +222,20 @@ def _without_node(document: Document, name: str) -> Document:
     values = expected["nodes"].pop(key)
     names = expand(key)
     if names == (name,):
-        text = _without_lines(document, key)
+        found = dropped(document, "nodes", key)
     elif names[-1] == name:  # addresses count up from the first
         left = fold(names[:-1])
         expected["nodes"] = {
             left if old == key else old: values if old == key else data["nodes"][old]
             for old in data["nodes"]
         }
-        text = _with_key(document, key, left)
+        found = reads_as(document, _with_key(document, key, left), expected)
     else:
         raise WulflingError(
             f"{name} is written within {key}, whose addresses count up from its first",
             hint="write those that stay on lines of their own, with their addresses",
             where=document.where(("nodes", key), key=True),
         )
-    found = _reads_as(document, text, expected)
     if found is None:
         raise WulflingError(
             f"`nodes:` of {document.name} is written in a form from which no line can be cut",
@@ -277,21 +243,6 @@ def _without_node(document: Document, name: str) -> Document:
             where=document.where(("nodes", key), key=True),
         )
     return found
-
-
-def _without_lines(document: Document, key: str) -> str:
-    """The text without a node's own lines; comments around it stay."""
-    lines = document.text.split("\n")
-    begin = document.keys[("nodes", key)].line
-    after = [
-        place.line
-        for loc, place in document.keys.items()
-        if place.line > begin and loc[:2] != ("nodes", key)
-    ]
-    end = min(after, default=len(lines) + 1) - 1
-    while end > begin and _EMPTY.match(lines[end - 1]):
-        end -= 1
-    return "\n".join([*lines[: begin - 1], *lines[end:]])
 
 
 def _with_key(document: Document, key: str, left: str) -> str:
@@ -313,7 +264,7 @@ def _with_mac(document: Document, name: str, mac: str) -> Document:
     expected: Any = deepcopy(dict(document.data))
     expected["nodes"][name]["mac"] = mac
     for text in _mac_beside(document, loc, str(values["address"]), mac):
-        if found := _reads_as(document, text, expected):
+        if found := reads_as(document, text, expected):
             return found
     return document
 
@@ -331,14 +282,3 @@ def _mac_beside(document: Document, loc: documents.Loc, address: str, mac: str) 
     ending = "\r" if line.endswith("\r") else ""
     block = f"{' ' * (key.column - 1)}mac: {mac}{ending}"
     yield "\n".join([*lines[: place.line], block, *(lines[place.line :] or [""])])
-
-
-def _reads_as(document: Document, text: str, expected: Mapping[str, Any]) -> Document | None:
-    """``text`` as a document when it says ``expected`` and has no problem that was not there."""
-    try:
-        found = documents.parse(text.encode(), document.path)
-    except BadFile:
-        return None
-    if dict(found.data) != expected or len(found.problems) > len(document.problems):
-        return None
-    return found

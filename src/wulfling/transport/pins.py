@@ -47,6 +47,11 @@ def identity(cluster: str) -> Path:
     return key
 
 
+def public_key(cluster: str) -> str:
+    """The public half of ``identity``, a whole line."""
+    return Path(f"{identity(cluster)}.pub").read_text(encoding="utf-8").strip()
+
+
 def pin(cluster: str, address: str, keys: Iterable[str]) -> None:
     """Make ``keys`` ("ssh-ed25519 AAAA...") the only ones that ``address`` may answer with.
 

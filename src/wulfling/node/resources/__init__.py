@@ -17,6 +17,7 @@ from wulfling.node.resources.hostname import Hostname
 from wulfling.node.resources.kernel import KernelFlags
 from wulfling.node.resources.link import Link
 from wulfling.node.resources.packages import Packages
+from wulfling.node.resources.quota import Quota
 from wulfling.node.resources.service import Service
 from wulfling.node.resources.slurm import Account, AccountingCluster, Association
 from wulfling.node.resources.slurm_upgrade import SlurmUpgrade
@@ -39,6 +40,7 @@ KINDS: dict[str, type[Resource]] = {
         KernelFlags,
         Link,
         Packages,
+        Quota,
         Service,
         SlurmUpgrade,
         Updates,

@@ -21,6 +21,7 @@ from wulfling.node.resources.hostname import Hostname
 from wulfling.node.resources.kernel import KernelFlags
 from wulfling.node.resources.link import Link
 from wulfling.node.resources.packages import Packages
+from wulfling.node.resources.quota import Quota
 from wulfling.node.resources.service import Service
 from wulfling.node.resources.slurm import Account, AccountingCluster, Association
 from wulfling.node.resources.slurm_upgrade import SlurmUpgrade
@@ -41,6 +42,7 @@ ONE_OF_EACH: tuple[Resource, ...] = (
     KernelFlags(file="/boot/cmdline.txt", flags=("a=1", "b")),
     Link(path="/l", target="t"),
     Packages(names=("a", "b"), versions=(("a", "1-"),)),
+    Quota(user="pi", limit_mb=10),
     Service(
         unit="u.service",
         enabled=False,
