@@ -59,12 +59,12 @@ def adopt(
     chosen = _chosen(prepared, nodes, file)
     told = adopt_answers.read(answers, prepared.addresses) if answers else {}
     told = {node: _as_user(told.get(node), user) for node in chosen}
-    results = asyncio.run(_adopt(prepared, chosen, told, show_progress=output == "text"))
+    results = make_nodes(prepared, chosen, told, show_progress=output == "text")
     if output == "json":
         click.echo(show.as_json([result.as_json() for result in results]))
     else:
         for result in results:
-            _tell(result)
+            tell_adopted(result)
     errors = [result.error for result in results if result.error]
     for hint in dict.fromkeys(error.hint for error in errors if error.hint):
         click.echo(f"  hint: {hint}", err=True)
@@ -88,6 +88,13 @@ def _as_user(answer: Answer | None, user: str | None) -> Answer:
 
     answer = answer or Answer()
     return replace(answer, user=answer.user or user or "")
+
+
+def make_nodes(
+    prepared: Setting, chosen: Sequence[str], told: Mapping[str, Answer], *, show_progress: bool
+) -> tuple[Adopted, ...]:
+    """Adopt these boards: what the answers do not have, a person is asked."""
+    return asyncio.run(_adopt(prepared, chosen, told, show_progress=show_progress))
 
 
 async def _adopt(
@@ -160,7 +167,8 @@ def _hidden(question: str) -> str:
     return str(click.prompt(question, hide_input=True, err=True))
 
 
-def _tell(result: Adopted) -> None:
+def tell_adopted(result: Adopted) -> None:
+    """One line about one board."""
     if result.error:
         click.secho(f"{result.node}: {result.error.message}", fg="red", err=True)
         return

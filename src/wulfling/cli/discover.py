@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import stat
 import sys
-from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -232,35 +229,10 @@ def _agreed(file: Path, newcomers: Sequence[Newcomer], yes: bool, output: str) -
 
 
 def _write(file: Path, ground: _Ground, text: str) -> bool:
-    """Put ``text`` into the file: the old one or the new one is there, also after a crash."""
-    from wulfling import spec
+    from wulfling.spec.rewrite import rewrite
 
-    if ground.document is not None and spec.read(file).text != ground.document.text:
-        raise WulflingError(
-            f"{file} was changed by somebody else meanwhile",
-            hint=f"wulfling -f {file} discover   # again",
-        )
-    target = file.resolve()  # the file itself, where a link leads to it
-    fresh = target.with_name(f".{target.name}.new")
-    try:
-        with fresh.open("wb") as handle:
-            if ground.document is not None:
-                os.fchmod(handle.fileno(), stat.S_IMODE(target.stat().st_mode))
-                handle.write(_mark(target))
-            handle.write(text.encode())
-            handle.flush()
-            os.fsync(handle.fileno())
-        fresh.replace(target)
-    except OSError as error:
-        raise WulflingError(f"{file} cannot be written: {error.strerror}") from None
+    rewrite(file, text, ground.document)
     return True
-
-
-def _mark(file: Path) -> bytes:
-    """The byte order mark that some editors of other systems write, if the file has it."""
-    with file.open("rb") as handle:
-        begin = handle.read(len(BOM_UTF8))
-    return begin if begin == BOM_UTF8 else b""
 
 
 def _tell(

@@ -25,11 +25,19 @@ def lab() -> None:
 @click.pass_obj
 def up(file: Path, boards: Sequence[str]) -> None:
     """Switch on all boards of the cluster file, or only BOARDS."""
+    started = time.monotonic()
+    prepared = setting(file)
+    name = switch_on(prepared, boards)
+    click.echo(f"lab {name} is up after {time.monotonic() - started:.1f} s")
+    click.echo(f"next: wulfling -f {file} apply", err=True)
+
+
+def switch_on(prepared: Setting, boards: Sequence[str] = ()) -> str:
+    """Switch on all virtual boards of a file, or only some, and pin their host keys; the name
+    of the lab."""
     from wulfling.lab import lab as labs
     from wulfling.transport import pins
 
-    started = time.monotonic()
-    prepared = setting(file)
     cluster = _virtual(prepared)
     if boards:
         labs.start(cluster.name, boards, _say)
@@ -37,8 +45,21 @@ def up(file: Path, boards: Sequence[str]) -> None:
         labs.up(_asked_for(prepared, cluster), _say)
     for node in cluster.nodes:
         pins.pin(cluster.name, str(node.address), [labs.host_key(cluster.name, node.name)])
-    click.echo(f"lab {cluster.name} is up after {time.monotonic() - started:.1f} s")
-    click.echo(f"next: wulfling -f {file} apply", err=True)
+    return cluster.name
+
+
+def wait_until_off(name: str) -> None:
+    """Return when the boards of a lab, which have been told to go off, are off: one that is not
+    reached any more may still write its last blocks. Raises ``WulflingError`` after a while."""
+    from wulfling.lab import lab as labs
+
+    deadline = time.monotonic() + labs.POWER_OFF_PATIENCE
+    while left := [board.name for board in labs.status(name).boards if board.running]:
+        if time.monotonic() > deadline:
+            raise WulflingError(
+                f"still on: {', '.join(left)}", hint=f"wulfling lab console {left[0]}"
+            )
+        time.sleep(0.2)
 
 
 @lab.command()
@@ -64,6 +85,21 @@ def cut(file: Path, boards: Sequence[str]) -> None:
 
     labs.cut(_virtual(setting(file)).name, boards)
     click.echo(f"no power: {' '.join(boards)}")
+
+
+@lab.command()
+@click.argument("boards", nargs=-1, required=True)
+@click.pass_obj
+def replace(file: Path, boards: Sequence[str]) -> None:
+    """Put blank boards in the place of BOARDS, as when an SD card has died.
+
+    What was on their disks is lost; `lab up` switches the new ones on.
+    """
+    from wulfling.lab import lab as labs
+
+    labs.replace(_virtual(setting(file)).name, boards)
+    click.echo(f"blank, and off: {' '.join(boards)}")
+    click.echo(f"next: wulfling -f {file} lab up {' '.join(boards)}", err=True)
 
 
 @lab.command(name="list")

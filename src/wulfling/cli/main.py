@@ -28,6 +28,7 @@ VERBS = {
     "apply": ("river", "Bring every board to what the file says."),
     "verify": ("proof", "Prove the cluster with a real MPI job."),
     "status": ("proof", "Show every node: reachable, state, load, memory."),
+    "doctor": ("doctor", "Say what is wrong, why, and what mends it; with --fix, mend it."),
     "run": ("jobs", "Send a folder, run it as a job, show its output, bring its results."),
     "submit": ("jobs", "Send a folder and submit its batch script."),
     "jobs": ("jobs", "Your jobs of the last week."),
@@ -36,8 +37,12 @@ VERBS = {
     "fetch": ("jobs", "Bring back what a job made."),
     "explain": ("explain", "Show each step on a node as the commands a person would type."),
     "export": ("export", "Write a machinefile, hosts lines or an ssh config."),
-    "node": ("node", "Work on one node: open a shell."),
-    "lab": ("lab", "Virtual boards on this PC: up, down, list, console, destroy."),
+    "node": ("node", "Nodes: shell, drain, resume, reboot, add, remove, replace."),
+    "power": ("power", "Switch the whole cluster off, and on again, in the right order."),
+    "upgrade": ("upgrade", "Install newer packages, one board after the other."),
+    "user": ("user", "People: add, import a class, remove, list."),
+    "usage": ("usage", "Show who used how much, by person and by account."),
+    "lab": ("lab", "Virtual boards on this PC: up, down, cut, replace, list, console, destroy."),
 }
 
 

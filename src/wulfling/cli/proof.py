@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 
 from wulfling.cli import show
-from wulfling.cli.river import OUTPUT
+from wulfling.cli.river import OUTPUT, errand_of
 from wulfling.cli.setting import setting
 from wulfling.converge import verify as proof
+from wulfling.converge.doctor import examine
 from wulfling.converge.status import status as ask_status
 from wulfling.errors import CommandFailed
 from wulfling.model.finding import Finding, Verdict
@@ -24,7 +25,8 @@ STATUS_HEADER = ("NODE", "ADDRESS", "ROLES", "STATE", "LOAD", "MEMORY", "UP")
 @OUTPUT
 @click.pass_obj
 def verify(file: Path, output: str) -> int:
-    """Prove the cluster: clocks, mounts, idle nodes, and one MPI job across all of them.
+    """Prove the cluster: clocks, mounts, idle nodes, and one MPI job across all of them. When that
+    fails, what doctor finds is told with it.
 
     Exit code 0: proven; 3: a node is unreachable; 4: something is wrong, and the line says what.
     """
@@ -42,7 +44,20 @@ def verify(file: Path, output: str) -> int:
         if output == "text":
             click.echo(show.finding_line(finding))
 
-    findings = asyncio.run(proof.verify(prepared.resolve(), ask, tell))
+    async def work() -> tuple[Finding, ...]:
+        """The proofs; when one fails, doctor's causes as well."""
+        found = await proof.verify(prepared.resolve(), ask, tell)
+        if all(finding.verdict is not Verdict.BAD for finding in found):
+            return found
+        errand, cluster = errand_of(prepared)
+        causes = (await examine(errand, cluster, dial)).findings
+        told = {(finding.subject, finding.check) for finding in found}
+        causes = tuple(f for f in causes if (f.subject, f.check) not in told)
+        for cause in causes:
+            tell(cause)
+        return (*found, *causes)
+
+    findings = asyncio.run(work())
     if output == "json":
         click.echo(show.as_json([show.finding_json(finding) for finding in findings]))
     bad = sum(finding.verdict is not Verdict.GOOD for finding in findings)
@@ -51,6 +66,7 @@ def verify(file: Path, output: str) -> int:
         click.echo(f"proven by {len(findings)} checks in {seconds:.1f} s", err=True)
         return 0
     click.echo(f"{bad} of {len(findings)} checks failed", err=True)
+    click.echo(f"next: wulfling -f {file} doctor", err=True)
     return 3 if any(finding.verdict is Verdict.UNKNOWN for finding in findings) else 4
 
 
@@ -58,17 +74,27 @@ def verify(file: Path, output: str) -> int:
 @OUTPUT
 @click.pass_obj
 def status(file: Path, output: str) -> int:
-    """Every node at a glance: does it answer, what does Slurm say, load and memory.
+    """Every node at a glance: does it answer, what does Slurm say, load and memory; heat and
+    throttling where a board tells them. Below that, what is wrong in words; `doctor` says more.
 
-    Exit code 0: every node is well; 3: some are unreachable; 4: Slurm says one is down.
+    Exit code 0: every node is well; 3: some are unreachable; 4: something is wrong.
     """
     prepared = setting(file)
-    found = asyncio.run(ask_status(prepared.resolve(), prepared.addresses, Ssh()))
+    found, wrong = asyncio.run(ask_status(prepared.resolve(), prepared.addresses, Ssh()))
     if output == "json":
         click.echo(show.as_json([node.as_json() for node in found]))
     else:
         for line in show.table(STATUS_HEADER, [node.cells() for node in found]):
             click.echo(line)
+        for node in found:
+            if node.temperature is not None:
+                slowed = ", has slowed itself down" if node.throttled else ""
+                click.echo(f"{node.node}: {node.temperature:.0f} degrees{slowed}")
+        for finding in wrong:
+            if finding.check != "reach":  # the table says that
+                click.echo(f"{finding.subject}: {finding.words} [{finding.check}]")
+        if wrong:
+            click.echo(f"next: wulfling -f {file} doctor", err=True)
     if any(not node.reachable for node in found):
         return 3
-    return 4 if any(node.unwell for node in found) else 0
+    return 4 if wrong or any(node.unwell for node in found) else 0

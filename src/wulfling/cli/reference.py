@@ -7,40 +7,25 @@ it, so that a page cannot promise what is not there.
 from __future__ import annotations
 
 import dataclasses
-import inspect
-import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from ipaddress import IPv4Address
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from wulfling import errors
-from wulfling.bringup.adopt import Adopted
-from wulfling.bringup.discover import Found, Machine
-from wulfling.cli import discover, explain, jobs, show
+from wulfling.cli import causes, reference_json, show
 from wulfling.cli.main import OUTPUT_UNREAD, wulfling
+from wulfling.cli.markdown import Lines, code, prose, sentence, table
 from wulfling.converge.outcome import CHANGES
-from wulfling.converge.status import NodeStatus
-from wulfling.jobs.queue import Listed
-from wulfling.model.finding import Finding, Verdict
-from wulfling.model.plan import Plan, Status, Step
 from wulfling.model.resource import Resource
 from wulfling.node.resources import KINDS
-from wulfling.node.resources.directory import Directory
 from wulfling.spec.schema import json_schema
 from wulfling.spec.values import VERSION
 
 FOLDER = Path(__file__).parents[3] / "docs" / "reference"
 NOTICE = "<!-- Written by ./dev docs from the program; do not edit. -->"
-ABSENT = "–"
-
-# Numbers of the project's list of requirements: (2-10), (0-16, 0-24), (2-36 to 2-40).
-_REQUIREMENT = re.compile(r" \(\d-\d\d(?:(?:,| and| to) \d-\d\d)*\)")
-
-Lines = Iterator[str]
 
 
 @click.command()
@@ -68,11 +53,12 @@ def stale() -> tuple[str, ...]:
 def pages() -> Mapping[str, str]:
     """Every generated page by the name of its file."""
     return {
+        "causes.md": _page("Causes that doctor knows", causes.lines()),
         "cli.md": _page("The command line", _cli()),
         "cluster-file.md": _page("The cluster file", _cluster_file()),
         "cluster-file.schema.json": f"{show.as_json(json_schema())}\n",
         "exit-codes.md": _page("Exit codes", _exit_codes()),
-        "json.md": _page("What `-o json` holds", _json()),
+        "json.md": _page("What `-o json` holds", reference_json.lines()),
         "resources.md": _page("Resources", _resources()),
     }
 
@@ -88,35 +74,6 @@ def _page(title: str, lines: Lines) -> str:
     return "\n".join((NOTICE, "", f"# {title}", "", *lines)).rstrip("\n") + "\n"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Lines:
-    """A table, without the columns that hold nothing, and a blank line after it."""
-    kept = [i for i in range(len(header)) if any(row[i] for row in rows)]
-    if not kept:
-        return
-    for row in (header, ["---"] * len(header), *rows):
-        cells = (row[i].replace("|", "\\|") or ABSENT for i in kept)
-        yield f"| {' | '.join(cells)} |"
-    yield ""
-
-
-def _code(value: str) -> str:
-    return f"`{value}`" if value else ""
-
-
-def _prose(docstring: str | None) -> tuple[str, ...]:
-    """The paragraphs of a docstring, each on one line, in Markdown and without the numbers of
-    requirements."""
-    text = _REQUIREMENT.sub("", inspect.cleandoc(docstring or "").replace("``", "`"))
-    return tuple(" ".join(part.split()) for part in re.split(r"\n\s*\n", text) if part.strip())
-
-
-def _sentence(docstring: str | None) -> str:
-    """The first sentence of a docstring."""
-    first = next(iter(_prose(docstring)), "")
-    end = re.search(r"[.:](?= [A-Z`]|$)", first)
-    return first[: end.start()] + "." if end else first
-
-
 # The command line
 
 
@@ -130,12 +87,12 @@ def _cli() -> Lines:
 def _verb(command: click.Command, context: click.Context) -> Lines:
     yield f"## {context.command_path}"
     yield ""
-    for paragraph in _prose(command.help):
+    for paragraph in prose(command.help):
         yield from (paragraph, "")
     yield from ("```text", " ".join((context.command_path, *_usage(command))), "```", "")
     options = [item for item in command.params if isinstance(item, click.Option)]
     rows = [_option(item) for item in options if not item.hidden]
-    yield from _table(("option", "value", "default", "meaning"), rows)
+    yield from table(("option", "value", "default", "meaning"), rows)
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
             below = command.get_command(context, name)
@@ -158,13 +115,13 @@ def _option(option: click.Option) -> tuple[str, str, str, str]:
     told = option.to_info_dict()
     value = "" if option.is_flag else option.name or ""
     if isinstance(option.type, click.Choice):
-        value = ", ".join(_code(str(choice)) for choice in option.type.choices)
+        value = ", ".join(code(str(choice)) for choice in option.type.choices)
     default = told["default"]
-    shown = "" if option.is_flag or default is None else _code(str(default))
-    meaning = " ".join(_prose(option.help))
+    shown = "" if option.is_flag or default is None else code(str(default))
+    meaning = " ".join(prose(option.help))
     if isinstance(option.envvar, str):
         meaning += f" The variable `{option.envvar}` says it as well."
-    return " ".join(map(_code, option.opts)), value, shown, meaning
+    return " ".join(map(code, option.opts)), value, shown, meaning
 
 
 # The cluster file
@@ -186,7 +143,7 @@ def _cluster_file() -> Lines:
 
 def _block(place: str, schema: Mapping[str, Any], blocks: Mapping[str, Any]) -> Lines:
     """A mapping of the file as a table, then the mappings inside it."""
-    yield f"## {place if place == _TOP else _code(place)}"
+    yield f"## {place if place == _TOP else code(place)}"
     yield ""
     yield from (schema["description"], "")
     inner: list[tuple[str, str]] = []
@@ -197,9 +154,9 @@ def _block(place: str, schema: Mapping[str, Any], blocks: Mapping[str, Any]) -> 
         if block := _below(field):
             inner.append((f"{path}.NAME" if _is_map(field) else path, block))
         default = _default(field, required=key in schema.get("required", ()))
-        examples = ", ".join(_code(_yaml(example)) for example in field.get("examples", ()))
-        rows.append((_code(key), kind, default, field["description"], examples))
-    yield from _table(("key", "value", "default", "meaning", "example"), rows)
+        examples = ", ".join(code(_yaml(example)) for example in field.get("examples", ()))
+        rows.append((code(key), kind, default, field["description"], examples))
+    yield from table(("key", "value", "default", "meaning", "example"), rows)
     for path, block in inner:
         yield from _block(path, blocks[block], blocks)
 
@@ -230,9 +187,9 @@ def _kind(field: Mapping[str, Any]) -> str:
 def _word(choice: Mapping[str, Any]) -> str:
     """What one kind of value is called in a table."""
     if "const" in choice:
-        return _code(_yaml(choice["const"]))
+        return code(_yaml(choice["const"]))
     if "enum" in choice:
-        return ", ".join(map(_code, choice["enum"]))
+        return ", ".join(map(code, choice["enum"]))
     if choice.get("type") == "array":
         return f"list of {_word(choice['items'])}"
     if "$ref" in choice or choice.get("type") == "object":
@@ -250,7 +207,7 @@ def _default(field: Mapping[str, Any], *, required: bool) -> str:
     if required:
         return "required"
     if "default" in field:
-        return _code(_yaml(field["default"]))
+        return code(_yaml(field["default"]))
     if "Default:" in field["description"] or "(default:" in field["description"]:
         return "see there"
     return "`{}`" if _below(field) or _is_map(field) else "none"
@@ -278,23 +235,26 @@ def _exit_codes() -> Lines:
     yield "before 5 before 3 at the end; with 8 nothing was sent to any. `node shell` gives the"
     yield "code of the shell or of the command, and ssh's own 255 when the node does not answer."
     yield "`run` and `logs -f` give that of the job."
+    yield "`doctor` gives 4 for whatever it found, and 3 when all it found are silent nodes;"
+    yield "`doctor job` 4 for a job that waits or ended badly, and 1 for one that nobody knows."
     yield ""
     told = {
-        0: "Done. `plan`: nothing to do; `verify`: proven; `status`: every node is well.",
+        0: "Done. `plan`: nothing to do; `verify`: proven; `status`: every node is well;"
+        " `doctor`: nothing is wrong, or all of it is mended.",
         CHANGES: "`plan` has changes to show, `discover` found boards that it did not write, or"
         " you said no at `apply` or a verb of `card`.",
         _USAGE: "The command line was not understood: no such verb, option or value.",
         _INTERRUPTED: "Interrupted with Ctrl-C. Run it again.",
         OUTPUT_UNREAD: "Whoever read the output, `head` for example, went away before the end.",
     }
-    told |= {error.exit_code: _sentence(error.__doc__) for error in _errors()}
+    told |= {error.exit_code: sentence(error.__doc__) for error in _errors()}
     told[errors.WulflingError.exit_code] = (
         "Something else that a person has to know, and the message says what; or a bug."
     )
     told[errors.BadFile.exit_code] = "The cluster file was refused; every reason was told at once."
     names = {error.exit_code: error.__name__ for error in _errors()}
-    rows = [(str(code), told[code], _code(names.get(code, ""))) for code in sorted(told)]
-    yield from _table(("code", "meaning", "error in the code"), rows)
+    rows = [(str(number), told[number], code(names.get(number, ""))) for number in sorted(told)]
+    yield from table(("code", "meaning", "error in the code"), rows)
 
 
 def _errors() -> Iterator[type[errors.WulflingError]]:
@@ -317,176 +277,22 @@ def _resources() -> Lines:
     yield from ("Every resource has:", "")
     yield from _fields(Resource, frozenset())
     for kind, resource in sorted(KINDS.items()):
-        yield from (f"## {kind}", "", _prose(resource.__doc__)[0], "")
+        yield from (f"## {kind}", "", prose(resource.__doc__)[0], "")
         yield from _fields(resource, ours)
 
 
 def _fields(resource: type[Resource], told: frozenset[str]) -> Lines:
     items = [item for item in dataclasses.fields(resource) if item.name not in told]
     header = ("field", "type", "default", "part of the state")
-    yield from _table(header, [_resource_field(item) for item in items])
+    yield from table(header, [_resource_field(item) for item in items])
 
 
 def _resource_field(item: dataclasses.Field[Any]) -> tuple[str, str, str, str]:
     default = "required" if item.default is dataclasses.MISSING else repr(item.default)
     if item.name == "mode" and isinstance(item.default, int):
         default = f"0{item.default:o}"
-    shown = default if default == "required" else _code(default)
-    return _code(item.name), _code(str(item.type)), shown, "yes" if item.compare else "no"
-
-
-# JSON
-
-_STEP = {
-    "node": "The node's name",
-    "key": "The [resource](resources.md), `kind:name`",
-    "status": ", ".join(_code(status.value) for status in Status),
-    "diff": "Lines for people; a secret is shown by the beginning of its hash",
-    "ms": "Milliseconds that the step took on the board",
-    "message": "Why it is pending, or how it failed",
-}
-_PLAN = {
-    "fingerprint": "Equal when two plans would change the same things",
-    "changes": "How many steps are `change`, `changed` or `pending`",
-    "unreachable": "Node to the reason why it does not answer",
-    "errors": "Node to what went wrong there, if it answered and failed as a whole",
-    "steps": "Every resource of every node that answered, also those that are `ok`",
-}
-_FINDING = {
-    "subject": "A node, or the cluster",
-    "check": "What was asked: `clock`, `mount`, `nodes`, `mpi`",
-    "verdict": ", ".join(_code(verdict.value) for verdict in Verdict),
-    "words": "What came out",
-    "hint": "What to do about it",
-}
-_STATUS = {
-    "node": "The node's name",
-    "address": "Its address",
-    "roles": "Its roles",
-    "reachable": "Whether it answered",
-    "state": "Slurm's word for it; `-` when Slurm has none",
-    "reason": "Slurm's reason, or why the node does not answer",
-    "load": "Load average of the last minute",
-    "memory_mb": "Memory in MiB",
-    "free_mb": "Memory that is available, in MiB",
-    "up_seconds": "Seconds since it was switched on",
-}
-_EXPLAIN = {
-    "key": "The [resource](resources.md), `kind:name`",
-    "why": "The reason in a sentence",
-    "commands": "What a person would type",
-    "undo": "What takes it back",
-}
-_IMAGE = {
-    "target": "the image file",
-    "release": "`bookworm`, which is Debian 12",
-    "architecture": "`arm64`",
-    "bytes": "its size",
-    "bytes_used": "what it takes of the disk: most of it is empty",
-    "sha256": "of all of it",
-}
-_IMAGE_ROW = {
-    "target": "debian.img",
-    "release": "bookworm",
-    "architecture": "arm64",
-    "bytes": 1880096768,
-    "bytes_used": 900000000,
-    "sha256": "0" * 64,
-}
-_CARD = {
-    "node": "The node's name",
-    "address": "Its address",
-    "target": "What was written",
-    "mechanism": "`cloud-init`, `firstrun` or `custom.toml`",
-    "files": "What was written into the boot folder",
-    "bytes": "The length of the image; 0 for a boot folder",
-    "sha256": "Of the image as it was read back; empty for a boot folder",
-    "host_key": "Fingerprint that is pinned now; empty when the board makes its own",
-    "remaining": "Sentences that say what is left to do",
-}
-_LAB = {
-    "lab": "The lab's name, which is the cluster's",
-    "board": "The board's name",
-    "address": "Its address inside the lab",
-    "state": "`on` (it answers), `starting`, `off`",
-    "memory_mb": "Its memory in MiB",
-    "disk_mb": "What its disk takes on this PC, in MiB",
-}
-_CARD_ROW = {
-    "node": "rpnode02",
-    "address": "10.0.0.2",
-    "target": "/dev/sdb",
-    "mechanism": "cloud-init",
-    "files": ["user-data", "network-config", "meta-data", "cmdline.txt"],
-    "bytes": 2927624192,
-    "sha256": "20b416990a6d303eedb6ad1dc09d4713a321821eaeffbc6842479aac3799438c",
-    "host_key": "SHA256:aRE8X86faxsoUIRjRg5nXbyFslrkQwa0e989byiOYyg",
-    "remaining": [],
-}
-_ADOPT = {
-    "node": "The node's name",
-    "address": "Its address",
-    "adopted": "Whether it is a node now",
-    "changed": "What this run did there, in that order; empty when nothing was left to do",
-    "fingerprint": "Of the host key that is pinned for it",
-    "error": "Why it is not adopted",
-}
-_BANNER = "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3"
-_LAB_ROW = {
-    "lab": "raspi-hpc",
-    "board": "rpnode02",
-    "address": "10.0.0.2",
-    "state": "on",
-    "memory_mb": 256,
-    "disk_mb": 120,
-}
-
-
-def _json() -> Lines:
-    """Every example is made by the code that the verb uses, and the tables have to agree."""
-    step = Step("rpnode02", "hostname:rpnode02", Status.CHANGE, ("  value: pi -> rpnode02",), 1)
-    finding = Finding("raspi-hpc", "nodes", Verdict.GOOD, "2 nodes are ready")
-    node = NodeStatus("rpnode02", "10.0.0.2", ("compute",), True, "idle", "", 0.1, 231, 150, 600)
-    resource = Directory(path="/nfs", why="what the others mount")
-    machine = Machine(IPv4Address("10.0.0.2"), "open", _BANNER, "dc:a6:32:01:02:03")
-    found = discover.row(Found(machine, new=True, name="node02"), {}, (), {})
-    account = Step("rpnode02", "admin account", Status.CHANGED)
-    adopted = Adopted("rpnode02", "10.0.0.2", f"SHA256:{'A' * 43}", (account,), None)
-    listed = Listed("42", "wave", "RUNNING", "0:07", "rpnode02", "", "2026-01-02T03:04:05", "")
-    yield "These names are a promise: within this format they stay, and new ones may join them."
-    yield "The text goes to stdout, all that is said to people goes to stderr."
-    yield ""
-    plan = show.plan_json(Plan((step,), {}))
-    yield from _told("plan and apply", "`plan -o json`, `apply -y -o json`:", _PLAN, plan)
-    yield from ("### A step", "")
-    yield from _keys(_STEP, step.as_json())
-    of_each: tuple[tuple[str, str, Mapping[str, str], Mapping[str, Any]], ...] = (
-        ("verify", "a list, one finding for each check", _FINDING, show.finding_json(finding)),
-        ("status", "a list, the nodes in the file's order", _STATUS, node.as_json()),
-        ("explain", "a list, the resources in their order", _EXPLAIN, explain._as_json(resource)),
-        ("jobs", "a list, the oldest first", jobs.KEYS, dataclasses.asdict(listed)),
-        ("discover", "a list, all machines by their addresses", discover.KEYS, found),
-        ("adopt", "a list, the boards in the file's order", _ADOPT, adopted.as_json()),
-        ("lab list", "a list, every board of every lab", _LAB, _LAB_ROW),
-    )
-    yield from _told("card build", "`card build -y -o json`:", _IMAGE, _IMAGE_ROW)
-    yield from _told("card write", "`card write -y -o json`:", _CARD, _CARD_ROW)
-    for verb, what, keys, example in of_each:
-        yield from _told(verb, f"`{verb} -o json`: {what}.", keys, example)
-
-
-def _told(title: str, what: str, keys: Mapping[str, str], example: Mapping[str, Any]) -> Lines:
-    yield from (f"## {title}", "", what, "")
-    yield from _keys(keys, example)
-    text = example if what.endswith("json`:") else [example]
-    yield from ("```json", show.as_json(text), "```", "")
-
-
-def _keys(keys: Mapping[str, str], example: Mapping[str, Any]) -> Lines:
-    if keys.keys() != example.keys():
-        odd = sorted(keys.keys() ^ example.keys())
-        raise click.ClickException(f"_json() and the program differ in {', '.join(odd)}")
-    yield from _table(("key", "value"), [(_code(key), words) for key, words in keys.items()])
+    shown = default if default == "required" else code(default)
+    return code(item.name), code(str(item.type)), shown, "yes" if item.compare else "no"
 
 
 if __name__ == "__main__":

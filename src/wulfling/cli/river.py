@@ -37,7 +37,7 @@ def plan(file: Path, output: str) -> int:
     Exit code 0: nothing to do; 2: changes; 3: some boards are unreachable; 4: a board failed.
     """
     prepared = setting(file)
-    _warn(prepared)
+    warn(prepared)
     outcome = talk(prepared, observe, show_progress=False)
     if output == "json":
         _tell_json(outcome)
@@ -59,7 +59,7 @@ def apply(file: Path, yes: bool, output: str) -> int:
     4: a board failed.
     """
     prepared = setting(file)
-    _warn(prepared)
+    warn(prepared)
     as_json = output == "json"
     if not yes:
         if not sys.stdin.isatty():
@@ -81,15 +81,42 @@ def apply(file: Path, yes: bool, output: str) -> int:
     return outcome.exit_code
 
 
-def _warn(prepared: Setting) -> None:
+def bring(file: Path) -> Outcome:
+    """Bring every board to what the file says now, as ``apply -y`` does, and tell of it."""
+    prepared = setting(file)
+    warn(prepared)
+    outcome = talk(prepared, converge, show_progress=True)
+    _tell_apply(outcome, file)
+    return outcome
+
+
+def warn(prepared: Setting) -> None:
+    """Say what is worth a word and no refusal."""
     for warning in prepared.warnings:
         click.echo(f"{warning.where}: warning: {warning.message}", err=True)
         if warning.hint:
             click.echo(f"  hint: {warning.hint}", err=True)
 
 
-def talk(prepared: Setting, verb: Verb, *, show_progress: bool) -> Outcome:
-    """Hold one conversation with all boards and return what came of it."""
+def talk(
+    prepared: Setting, verb: Verb, *, show_progress: bool, scope: tuple[str, ...] = ()
+) -> Outcome:
+    """Hold one conversation with all boards and return what came of it. With a ``scope`` it is
+    about the resources alone whose keys begin like that."""
+    errand, cluster = errand_of(prepared, scope)
+    with Progress([node.name for node in cluster().nodes], shown=show_progress) as progress:
+
+        async def converse() -> Outcome:
+            return await verb(errand, Ssh(), progress.take)
+
+        return asyncio.run(converse())
+
+
+def errand_of(
+    prepared: Setting, scope: tuple[str, ...] = ()
+) -> tuple[Errand, Callable[[], Cluster]]:
+    """What every conversation about this file is for, and the cluster as far as it is known: by
+    the file alone at first, with all that was measured once the boards have said hello."""
     from wulfling.transport.blobs import blob
 
     cluster = prepared.resolve()
@@ -111,13 +138,9 @@ def talk(prepared: Setting, verb: Verb, *, show_progress: bool) -> Outcome:
         compile=compile_known,
         blob=bring,
         meanwhile=_import_components,
+        scope=scope,
     )
-    with Progress([node.name for node in cluster.nodes], shown=show_progress) as progress:
-
-        async def converse() -> Outcome:
-            return await verb(errand, Ssh(), progress.take)
-
-        return asyncio.run(converse())
+    return errand, lambda: cluster
 
 
 def _built(cluster: Cluster, sha256: str) -> bytes | None:
@@ -178,14 +201,18 @@ def _tell_apply(outcome: Outcome, file: Path) -> None:
         steps = [step for step in outcome.plan.steps if step.node == node]
         changed = sum(step.status is Status.CHANGED for step in steps)
         click.echo(f"{node}: {changed} changed, {len(steps)} resources")
-    unwell = outcome.plan.of(Status.FAILED, Status.PENDING)
-    for step in unwell:
+    tell_unwell(outcome)
+    if outcome.exit_code == 0:
+        click.echo(f"next: wulfling -f {file} verify", err=True)
+    else:
+        click.echo(f"next: wulfling -f {file} apply   # again, when that is mended", err=True)
+
+
+def tell_unwell(outcome: Outcome) -> None:
+    """Every step of an apply that is not done, and every node that took no part, and why."""
+    for step in outcome.plan.of(Status.FAILED, Status.PENDING):
         for line in show.step_lines(step):
             click.echo(f"{step.node}:{line}")
     for node, reason in outcome.plan.unreachable.items():
         click.secho(f"{node}: unreachable: {reason}", fg="red")
     _tell_errors(outcome)
-    if outcome.exit_code == 0:
-        click.echo(f"next: wulfling -f {file} verify", err=True)
-    else:
-        click.echo(f"next: wulfling -f {file} apply   # again, when that is mended", err=True)

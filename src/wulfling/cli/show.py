@@ -104,6 +104,30 @@ def finding_json(finding: Finding) -> dict[str, str]:
     }
 
 
+def cause_lines(finding: Finding, *, tried: bool = False) -> Iterable[str]:
+    """A cause that doctor found: the sentence, the evidence, and what mends it. ``tried`` says
+    that a mend was tried already."""
+    yield click.style(f"{finding.subject}: ", bold=True) + f"{finding.words} [{finding.check}]"
+    for line in finding.evidence:
+        yield f"    evidence: {line}"
+    if finding.mend and not tried:
+        yield f"    --fix would: {finding.mend.words}"
+    if finding.cannot:
+        yield f"    --fix cannot: {finding.cannot}"
+    if finding.hint:
+        yield f"    hint: {finding.hint}"
+
+
+def cause_json(finding: Finding) -> dict[str, Any]:
+    """One cause for machines: a finding, its evidence, and what ``--fix`` does or cannot do."""
+    return {
+        **finding_json(finding),
+        "evidence": list(finding.evidence),
+        "fix": finding.mend.words if finding.mend else "",
+        "cannot": finding.cannot,
+    }
+
+
 def as_json(value: object) -> str:
     """``value`` as JSON text; Korean stays Korean."""
     return json.dumps(value, indent=2, ensure_ascii=False)

@@ -17,6 +17,7 @@ from wulfling.components import (
     mpi,
     munge,
     package_cache,
+    quota,
     repository,
     router,
     slurm,
@@ -25,8 +26,11 @@ from wulfling.components import (
     system,
 )
 from wulfling.model.cluster import Cluster, Node
-from wulfling.model.resource import Resource
+from wulfling.model.resource import Resource, digest
+from wulfling.node.resources.hostname import Hostname
 from wulfling.node.resources.packages import Packages
+from wulfling.node.resources.quota import SERVICE as QUOTA_SERVICE
+from wulfling.node.resources.service import Service
 
 Resources = Callable[[Cluster, Node], Iterable[Resource]]
 
@@ -54,7 +58,15 @@ COMPONENTS = (
     Component("repository", repository.resources, repository.before),
     Component("accounting", accounting.resources, accounting.before),
     Component("slurm", slurm.resources, slurm.before),
+    # The last, because not every disk can do it, and nothing else is to wait for that.
+    Component("quota", quota.resources),
 )
+
+PEOPLE = (
+    *("group:", "user:", "file:/etc/ssh/authorized_keys.d/", "directory:/home/"),
+    *("accounting:", "account:", "association:", "quota:", f"service:{QUOTA_SERVICE}"),
+)
+"""How the keys begin of what people are made of: the scope of an apply that is about them."""
 
 
 def compile_cluster(cluster: Cluster) -> Mapping[str, tuple[Resource, ...]]:
@@ -68,6 +80,21 @@ def compile_cluster(cluster: Cluster) -> Mapping[str, tuple[Resource, ...]]:
         for node in cluster.nodes
         if node.hardware is not None
     }
+
+
+def farewell(cluster: Cluster, node: Node) -> tuple[Resource, ...]:
+    """What a board keeps that leaves the cluster: its name, a clock, and the accounts and keys
+    that open it. Its packages stay as well; the cluster's secrets, files and daemons go."""
+    trust = {f"file:{path}" for path in access.TRUST}
+    way_in = [
+        resource
+        for resource in access.resources(cluster, node)
+        if resource.key not in trust and not isinstance(resource, Packages)
+    ]
+    clock = Service(
+        unit="chrony.service", configured=digest(""), why="asks the internet, as Debian has it"
+    )
+    return (Hostname(value=node.name, why="it stays what it was called"), clock, *way_in)
 
 
 def _ordered(cluster: Cluster, node: Node) -> Iterator[Resource]:

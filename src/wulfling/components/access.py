@@ -14,6 +14,13 @@ from wulfling.node.resources.service import Service
 
 ADMIN_ID = 970  # below 1000, where people start, and outside what Debian's packages take
 
+# Whose word a board takes for who somebody is: other boards', while it is one of a cluster.
+TRUST = (
+    "/etc/ssh/shosts.equiv",
+    "/etc/ssh/ssh_known_hosts",
+    "/etc/ssh/ssh_config.d/10-wulfling.conf",
+)
+
 SSHD_FILE = "/etc/ssh/sshd_config.d/10-wulfling.conf"
 KEYS_DIRECTORY = "/etc/ssh/authorized_keys.d"
 
@@ -77,13 +84,11 @@ def admin(cluster: Cluster) -> Iterator[Resource]:
 
 def _homes(cluster: Cluster, node: Node) -> Iterator[Resource]:
     """Homes are made where they live; on the other boards they appear through the mount."""
-    server = {share.path: share.server for share in cluster.storage}
     for person in cluster.people:
-        home = f"/home/{person.name}"
-        if server.get("/home", server.get(home, node.name)) != node.name:
+        if not cluster.holds_home(node, person):
             continue
         yield Directory(
-            path=home,
+            path=f"/home/{person.name}",
             owner=person.name,
             group=person.name,
             mode=0o700,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
-from wulfling.components.slurm_conf import HEALTH_CHECK, TASK_PROLOG, cgroup_conf, slurm_conf
+from wulfling.components.slurm_conf import TASK_PROLOG, cgroup_conf, slurm_conf
 from wulfling.model.cluster import Cluster, Node, Role
 from wulfling.model.resource import Resource, digest
+from wulfling.node.install import PROGRAMS
 from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
 from wulfling.node.resources.packages import Packages
 from wulfling.node.resources.service import Service
 from wulfling.node.resources.slurm import Account, AccountingCluster, Association
+from wulfling.node.self_check import PROGRAM as HEALTH_CHECK
+from wulfling.node.self_check import Expected
 
 SLURM_CONF = "/etc/slurm/slurm.conf"
 CGROUP_CONF = "/etc/slurm/cgroup.conf"
@@ -53,21 +57,14 @@ SOFTWARE_PROLOG_TEXT = """case ":$PATH:" in
 esac
 """
 
-# Slurm learns of an end that its controller had not saved when the power went only at the
-# node's next but one registration, minutes later, and of the end of an srun never.
-# A job cannot have begun before this board did, nor in the future (a board without a battery
-# wakes in the past), unless a clock was set meanwhile; so it also has no process here.
+# The program is the one that each apply leaves on the board; what it has to find there are its
+# arguments. With --tell it says what is wrong and does nothing about it.
 HEALTH_CHECK_TEXT = """#!/bin/sh
-PATH=/usr/sbin:/usr/bin:/sbin:/bin
-booted=$(sed -n 's/^btime //p' /proc/stat)
-soon=$(($(date +%s) + 60))
-SLURM_TIME_FORMAT=%s timeout 30 squeue --noheader --nodelist="$(hostname)" \\
-    --states=running,suspended --Format=JobID,BatchFlag,StartTime |
-while read -r job batch began; do
-    [ "$began" -lt "$booted" ] || [ "$began" -gt "$soon" ] || continue
-    ! pgrep -f "^slurmstepd: \\[$job\\." > /dev/null || continue
-    # Never "requeue or else cancel": when another board was first, that cancels what waits.
-    if [ "$batch" = 1 ]; then scontrol requeue "$job"; else scancel "$job"; fi
+for program in {programs}/*/; do
+    exec /usr/bin/python3 -I -S -c "import sys
+sys.path.insert(0, '$program')
+from wulfling.node.self_check import main
+sys.exit(main(sys.argv[1:]))" {words} "$@"
 done
 """
 
@@ -184,9 +181,10 @@ def _compute(cluster: Cluster, node: Node) -> Iterator[Resource]:
     )
     yield File(
         path=HEALTH_CHECK,
-        content=HEALTH_CHECK_TEXT,
+        content=_health_check(cluster, node),
         mode=0o755,
-        why="slurm.conf(5), HealthCheckProgram: gives up jobs that a power cut has ended here",
+        why="slurm.conf(5), HealthCheckProgram: drains this board with a reason when it is ill,"
+        " and gives up jobs that a power cut has ended here",
     )
     local = node.name == cluster.head
     options = f"-N {node.name}" if local else f"-N {node.name} --conf-server {cluster.head}:6817"
@@ -207,6 +205,16 @@ def _compute(cluster: Cluster, node: Node) -> Iterator[Resource]:
         awaits=() if local else (f"{cluster.head}/service:slurmctld.service",),
         why="takes jobs from the controller; running jobs survive its restart (KillMode=process)",
     )
+
+
+def _health_check(cluster: Cluster, node: Node) -> str:
+    expected = Expected(
+        mounts=tuple(share.path for share in cluster.storage if share.server != node.name),
+        people=tuple((person.name, person.uid) for person in cluster.people),
+        clock=node.name != cluster.head,
+    )
+    words = " ".join(map(shlex.quote, expected.words))
+    return HEALTH_CHECK_TEXT.format(programs=PROGRAMS, words=words)
 
 
 def _task_prolog(cluster: Cluster) -> str:

@@ -7,6 +7,7 @@ file's ``extra:`` cannot say the opposite in silence. Sources: slurm.conf(5), cg
 from __future__ import annotations
 
 from wulfling.model.cluster import Cluster, Node, Partition, Role
+from wulfling.node.self_check import PROGRAM as HEALTH_CHECK
 
 # Memory that jobs never get, in MiB, by what else runs on the board: the system itself,
 # MariaDB with slurmdbd and slurmctld (measured: 165), the NFS server's cache.
@@ -14,7 +15,6 @@ RESERVED = {Role.COMPUTE: 64, Role.HEAD: 192, Role.STORAGE: 64}
 SMALLEST_MEMORY = 64
 
 TASK_PROLOG = "/etc/slurm/task-prolog"
-HEALTH_CHECK = "/etc/slurm/health-check"
 
 
 def slurm_conf(cluster: Cluster) -> str:

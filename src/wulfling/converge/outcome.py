@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wulfling.errors import NodeFailed, Unreachable, WulflingError
 from wulfling.model.cluster import Hardware
+from wulfling.model.health import Health
 from wulfling.model.plan import Plan, Status
 
 ALL_GOOD = 0
@@ -18,6 +19,8 @@ class Outcome:
     """``errors`` says for each node that took no part, or left early, why and what to do.
 
     ``hardware`` is what is known of every node, measured now or remembered by the head.
+    ``health`` is there when it was asked for, ``ahead`` are the seconds by which the clock of each
+    node that answered is ahead of this machine's, and ``remembered`` is what the head knew.
     """
 
     plan: Plan
@@ -25,6 +28,9 @@ class Outcome:
     hardware: Mapping[str, Hardware]
     repaired: Mapping[str, tuple[str, ...]]
     applied: bool
+    health: Mapping[str, Health] = field(default_factory=dict)
+    ahead: Mapping[str, float] = field(default_factory=dict)
+    remembered: Mapping[str, Hardware] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:

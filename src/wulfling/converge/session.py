@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -24,6 +25,8 @@ from wulfling.converge.events import (
 from wulfling.converge.outcome import Outcome
 from wulfling.errors import IdentityMismatch, Locked, NodeFailed, Unreachable, WulflingError
 from wulfling.model.cluster import Hardware, Secrets
+from wulfling.model.health import Health
+from wulfling.model.health import from_json as health_of
 from wulfling.model.plan import Plan, Status, Step
 from wulfling.model.resource import Resource
 from wulfling.node.facts import from_json as hardware_of
@@ -59,7 +62,11 @@ class Errand:
 
     ``compile`` is called once, after every node has said hello or was lost. ``blob`` brings a
     file by its sha256. ``meanwhile`` is called once, while the nodes are being reached: the
-    place for imports that ``compile`` will need.
+    place for imports that ``compile`` will need. With ``complete`` all that is declared is
+    all there is, although the head is not asked: what else is ours on these boards goes. With
+    a ``scope``, how the keys begin of what the errand is about, everything else is left as it
+    is. ``examine`` gives what a node is asked about its health (``node.health.Examination``);
+    with it a wrong host key is an error of that node alone.
     """
 
     addresses: tuple[Address, ...]
@@ -68,6 +75,26 @@ class Errand:
     compile: Callable[[Known], Mapping[str, tuple[Resource, ...]]]
     blob: Callable[[str], bytes]
     meanwhile: Callable[[], None] = lambda: None
+    examine: Callable[[str], Mapping[str, Any]] | None = None
+    complete: bool = False
+    scope: tuple[str, ...] = ()
+
+    def about(self, resources: Iterable[Resource]) -> tuple[Resource, ...]:
+        """Those that are in scope. They do not wait for any that is not."""
+        if not self.scope:
+            return tuple(resources)
+        inside = (resource for resource in resources if resource.key.startswith(self.scope))
+        return tuple(
+            replace(
+                resource,
+                awaits=tuple(
+                    name
+                    for name in resource.awaits
+                    if name.partition("/")[2].startswith(self.scope)
+                ),
+            )
+            for resource in inside
+        )
 
 
 @dataclass(frozen=True)
@@ -92,6 +119,8 @@ class _Talk:
     hardware: Hardware | None = None
     at: str = ""  # the step that has begun and not ended
     ended: bool = False
+    ahead: float = 0.0  # seconds by which its clock is ahead of ours
+    health: Health | None = None
     hello: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -129,14 +158,15 @@ class Conversation:
             await _together(map(self._greet, self._talks.values()), self._errand.meanwhile)
             self._stop_if_refused()
             known = self._known()
-            declared = self._errand.compile(known)
+            compiled = self._errand.compile(known)
+            declared = {node: self._errand.about(own) for node, own in compiled.items()}
             at_work = [talk for talk in self._talks.values() if not talk.ended]
             keys = {t.node: [r.key for r in declared.get(t.node, ())] for t in at_work}
             absent = {node: _absence(error) for node, error in self._errors.items()}
             self._waits = Waits(keys, absent)
             # Without the head's secrets a part of the cluster is not declared, and what is not
             # declared is not to be taken back for that.
-            retire = known.secrets is not None
+            retire = known.secrets is not None or self._errand.complete
             orders = ((talk, declared.get(talk.node, ())) for talk in at_work)
             await _together(self._work(talk, own, retire=retire) for talk, own in orders)
         finally:
@@ -158,6 +188,9 @@ class Conversation:
             hardware=known.hardware,
             repaired={node: tuple(words) for node, words in hellos.items() if words},
             applied=self._do == "apply",
+            health={t.node: t.health for t in self._talks.values() if t.health is not None},
+            ahead={t.node: t.ahead for t in self._talks.values() if t.hello},
+            remembered=self._remembered(),
         )
 
     # -- hello ---------------------------------------------------------------------------
@@ -179,6 +212,8 @@ class Conversation:
             order["program"] = program().sha256
         if talk.node == self._errand.head:
             order["secrets"] = True
+        if self._errand.examine:
+            order["examine"] = self._errand.examine(talk.node)
         return order
 
     async def _hear_hello(self, talk: _Talk) -> None:
@@ -187,6 +222,7 @@ class Conversation:
             event = message.get("event")
             if event == "hello":
                 talk.hello = message
+                talk.ahead = float(message.get("now", time.time())) - time.time()
                 talk.hardware = hardware_of(message.get("facts"))
                 if talk.hardware is None:
                     raise NodeFailed("its hardware was not understood", where=talk.node)
@@ -202,7 +238,7 @@ class Conversation:
         local = [e for e in self._errors.values() if type(e) is WulflingError]
         if local:
             raise local[0]
-        for kind in (IdentityMismatch, Locked):
+        for kind in (Locked,) if self._errand.examine else (IdentityMismatch, Locked):
             found = [error for error in self._errors.values() if isinstance(error, kind)]
             if len(found) == 1:
                 raise found[0]
@@ -212,12 +248,16 @@ class Conversation:
     def _known(self) -> Known:
         head = self._talks.get(self._errand.head)
         hardware = {}
-        remembered = _remembered(head.hello.get("known")) if head else {}
+        remembered = self._remembered()
         for talk in self._talks.values():
             board = _settled(talk.hardware, remembered.get(talk.node))
             if board is not None:
                 hardware[talk.node] = board
         return Known(hardware, self._secrets(head) if head and not head.ended else None)
+
+    def _remembered(self) -> dict[str, Hardware]:
+        head = self._talks.get(self._errand.head)
+        return _remembered(head.hello.get("known")) if head else {}
 
     def _secrets(self, head: _Talk) -> Secrets | None:
         if kept := head.hello.get("secrets", {}).get("munge_key"):
@@ -236,7 +276,9 @@ class Conversation:
         try:
             assert talk.link
             wanted = [as_json(resource) for resource in resources]
-            await talk.link.send({"resources": wanted, "retire": retire})
+            scope = {"scope": self._errand.scope} if self._errand.scope else {}
+            told = {"resources": wanted, "retire": retire, **scope, **self._credentials(talk)}
+            await talk.link.send(told)
             while not talk.ended:
                 silent = self._waits.is_waiting(talk.node)
                 message = await self._next(talk, None if silent else self._patience.step)
@@ -247,6 +289,18 @@ class Conversation:
             _absence(self._errors[talk.node]) if talk.node in self._errors else "ended without it"
         )
         await self._release(self._waits.leave(talk.node, reason))
+
+    def _credentials(self, talk: _Talk) -> dict[str, Any]:
+        """What munge made on other boards, for this one to try: the head gets everybody's, the
+        others the head's."""
+        if not self._errand.examine:
+            return {}
+        head = self._errand.head
+        made = {t.node: t.hello.get("credential") for t in self._talks.values()}
+        to_try = made if talk.node == head else {head: made.get(head)}
+        takes_part = bool(made.get(talk.node))
+        told = {node: it for node, it in to_try.items() if it and node != talk.node}
+        return {"credentials": told if takes_part else {}}
 
     async def _take(self, talk: _Talk, message: dict[str, Any]) -> None:
         """Do what one message asks for."""
@@ -269,6 +323,8 @@ class Conversation:
                 assert talk.link
                 data = base64.b64encode(await self._blob(sha256)).decode()
                 await talk.link.send({"blob": sha256, "data": data})
+            case {"event": "health", "facts": dict(facts)}:
+                talk.health = health_of(facts)
             case {"event": "done"}:
                 talk.ended = True
                 self._tell(Done(talk.node))

@@ -1,42 +1,39 @@
-"""One glance at every node: one question to each, all at once."""
+"""One glance at every node: how it is, what Slurm says of it, and what is wrong in words.
+
+The facts and the checks are doctor's; what takes a comparison with the cluster file is left out.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from wulfling.errors import NodeFailed, Unreachable
-from wulfling.model.cluster import Cluster, Node, Role
+from wulfling.converge.checks import diagnose
+from wulfling.converge.evidence import Evidence, asked
+from wulfling.errors import NodeFailed, Unreachable, WulflingError
+from wulfling.model.cluster import Cluster, Hardware, Node, Role
+from wulfling.model.finding import Finding
+from wulfling.model.health import Health, takes_jobs
+from wulfling.model.health import from_json as health_of
+from wulfling.node.facts import from_json as hardware_of
 from wulfling.transport.link import Address, Dial
 
-QUESTION = "cat /proc/loadavg; cat /proc/uptime; grep -E '^Mem(Total|Available)' /proc/meminfo"
-SLURM_QUESTION = "; echo slurm; timeout 10 sinfo -hN -o '%N %T %E'"
-SLURM_MARK = "\nslurm\n"
+PATIENCE = 60.0  # seconds for all that one node has to say
 
-# sinfo(1), NODE STATE CODES, as %T writes them.
-WELL = ("idle", "mixed", "allocated", "completing", "planned", "reserved")
-
-_LOAD = re.compile(r"^([0-9]{1,9}\.[0-9]+) [0-9.]+ [0-9.]+ [0-9]+/[0-9]+ [0-9]+$", re.MULTILINE)
-_UPTIME = re.compile(r"^([0-9]{1,12})\.[0-9]+ [0-9]+\.[0-9]+$", re.MULTILINE)
-_MEMORY = re.compile(r"^Mem(Total|Available): +([0-9]{1,15}) kB$", re.MULTILINE)
-
-
-def takes_jobs(state: str) -> bool:
-    """Whether Slurm sends jobs to a node of this state.
-
-    A ``-`` at the end says that the node is planned for a job; the other signs that sinfo(1)
-    may add, ``*`` for one, say that it takes none.
-    """
-    return state.removesuffix("-") in WELL
+# Of what doctor asks, that which is not to be compared with anything.
+GLANCE = ("controller", "mounts", "scheduler")
+# Checks that need more than a glance, because a stopped daemon would be told as its symptom; and
+# the states of nodes, which stand in the table.
+NOT_FOR_A_GLANCE = frozenset({"controller", "configless", "node"})
 
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """A node now. ``state`` is Slurm's word and ``reason`` its reason; memory is in MiB, and 0
-    when the node's answer could not be read."""
+    """A node now. ``state`` is Slurm's word and ``reason`` its reason; sizes are in MiB, and 0
+    when they are not known. ``temperature`` is in degrees Celsius, and ``throttled`` says that
+    the board has slowed itself down."""
 
     node: str
     address: str
@@ -48,6 +45,12 @@ class NodeStatus:
     memory_mb: int = 0
     free_mb: int = 0
     up_seconds: int = 0
+    disk_mb: int = 0
+    disk_free_mb: int = 0
+    link_mbit: int = 0
+    temperature: float | None = None
+    throttled: bool = False
+    wrong: tuple[str, ...] = ()
 
     @property
     def unwell(self) -> bool:
@@ -70,57 +73,90 @@ class NodeStatus:
         return (*head, state, f"{self.load:.2f}", used, f"{self.up_seconds // 60} min")
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """What one node said."""
+
+    hardware: Hardware
+    health: Health
+
+
 async def status(
     cluster: Cluster, addresses: Mapping[str, Address], dial: Dial
-) -> tuple[NodeStatus, ...]:
-    """Every node in the file's order. An unreachable one says why in ``reason``.
+) -> tuple[tuple[NodeStatus, ...], tuple[Finding, ...]]:
+    """Every node in the file's order, and what is wrong. An unreachable node says why in
+    ``reason``.
 
     Raises ``IdentityMismatch``, and ``WulflingError`` when this machine has no ssh.
     """
-    answers = await asyncio.gather(
-        *(_ask(cluster, node, addresses[node.name], dial) for node in cluster.nodes)
+    answers: dict[str, _Answer] = {}
+    errors: dict[str, WulflingError] = {}
+
+    async def one(node: Node) -> None:
+        try:
+            asking = _ask(cluster, addresses[node.name], dial)
+            answers[node.name] = await asyncio.wait_for(asking, PATIENCE)
+        except asyncio.TimeoutError:
+            errors[node.name] = Unreachable(f"no end after {PATIENCE:g} s", where=node.name)
+        except (Unreachable, NodeFailed) as error:
+            errors[node.name] = error
+
+    await asyncio.gather(*(one(node) for node in cluster.nodes))
+    evidence = Evidence(
+        cluster=cluster,
+        errors={n.name: errors[n.name] for n in cluster.nodes if n.name in errors},
+        health={node: answer.health for node, answer in answers.items()},
+        ahead=dict.fromkeys(answers, 0.0),
+        hardware={node: answer.hardware for node, answer in answers.items()},
     )
-    states = next((states for _, states in answers if states), {})
-    return tuple(_with_state(found, states) for found, _ in answers)
+    found = [f for f in diagnose(evidence) if f.check not in NOT_FOR_A_GLANCE]
+    nodes = tuple(_status(evidence, node, found) for node in cluster.nodes)
+    return nodes, tuple(found)
 
 
-async def _ask(
-    cluster: Cluster, node: Node, address: Address, dial: Dial
-) -> tuple[NodeStatus, dict[str, tuple[str, str]]]:
-    roles = tuple(role.value for role in Role if node.has(role))
-    known = NodeStatus(node.name, str(node.address), roles, reachable=True)
-    slurm = SLURM_QUESTION if cluster.slurm and node.name == cluster.head else ""
+async def _ask(cluster: Cluster, to: Address, dial: Dial) -> _Answer:
+    questions = asked(cluster, to.node)
+    examine = {name: questions[name] for name in GLANCE}
+    link = await dial.open(to)
+    hardware = health = None
     try:
-        done = await dial.run(address, ("sh", "-c", QUESTION + slurm), timeout=30)
-    except (Unreachable, NodeFailed) as error:
-        return replace(known, reachable=False, reason=error.message.splitlines()[0]), {}
-    board, _, queue = f"\n{done.stdout}".partition(SLURM_MARK)
-    return _measured(known, board), dict(_states(queue))
+        await link.send({"do": "check", "operator": "", "examine": examine})
+        async for message in link.messages():
+            if message.get("event") == "hello":
+                hardware = hardware_of(message.get("facts"))
+            elif message.get("event") == "health":
+                health = health_of(message.get("facts"))
+            elif message.get("event") == "failed":
+                raise NodeFailed(str(message.get("message")), where=to.node)
+    finally:
+        await link.close()
+    if hardware is None or health is None:
+        raise NodeFailed("what it said of itself was not understood", where=to.node)
+    return _Answer(hardware, health)
 
 
-def _measured(known: NodeStatus, said: str) -> NodeStatus:
-    """What the board said of itself, if it did; a greeting before that does no harm."""
-    load, uptime, memory = _LOAD.search(said), _UPTIME.search(said), dict(_MEMORY.findall(said))
-    if not load or not uptime or len(memory) < 2:
-        return known
+def _status(evidence: Evidence, node: Node, found: list[Finding]) -> NodeStatus:
+    roles = tuple(role.value for role in Role if node.has(role))
+    wrong = tuple(finding.words for finding in found if finding.subject == node.name)
+    known = NodeStatus(node.name, str(node.address), roles, reachable=True, wrong=wrong)
+    if error := evidence.errors.get(node.name):
+        return replace(known, reachable=False, reason=error.message.splitlines()[0])
+    health = evidence.health[node.name]
+    root = next((space for space in health.spaces if space.path == "/"), None)
+    head = evidence.of(evidence.head)
+    seen = {told.name: told for told in head.slurm_nodes} if head else {}
+    told = seen.get(node.name)
     return replace(
         known,
-        load=float(load[1]),
-        up_seconds=int(uptime[1]),
-        memory_mb=int(memory["Total"]) // 1024,
-        free_mb=int(memory["Available"]) // 1024,
+        state=told.brief if told else "-",
+        reason=told.reason if told else "",
+        load=health.load,
+        memory_mb=health.memory_mb,
+        free_mb=health.free_mb,
+        up_seconds=health.up_seconds,
+        disk_mb=root.mb if root else 0,
+        disk_free_mb=root.free_mb if root else 0,
+        link_mbit=max((mbit for _, mbit in health.links), default=0),
+        temperature=health.temperature,
+        throttled=bool(health.throttled),
     )
-
-
-def _states(queue: str) -> Iterator[tuple[str, tuple[str, str]]]:
-    for line in queue.splitlines():
-        node, state, reason = (*line.split(maxsplit=2), "", "", "")[:3]
-        if state:
-            yield node, (state, "" if reason == "none" else reason)
-
-
-def _with_state(found: NodeStatus, states: Mapping[str, tuple[str, str]]) -> NodeStatus:
-    if not found.reachable or found.node not in states:
-        return found
-    state, reason = states[found.node]
-    return replace(found, state=state, reason=reason)

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from wulfling.converge.status import takes_jobs
 from wulfling.errors import NodeFailed, Unreachable
 from wulfling.model.cluster import Cluster, Node, Person, Role
 from wulfling.model.finding import Finding, Verdict
+from wulfling.model.health import takes_jobs
 
 Ask = Callable[[str, tuple[str, ...]], Awaitable[str]]
 """Runs a command as root on the node of that name and gives what it printed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import struct
@@ -42,6 +43,7 @@ _MCONSOLE_TRIES = 5
 def arguments(files: LabFiles, record: Record, board: BoardSpec) -> tuple[str, ...]:
     """The words that start a board, from inside the lab's namespaces."""
     own = files.board(board.name)
+    born = own.born.read_text() if own.born.is_file() else ""
     _, plug = network.cable(record.spec.network, board.address)
     mac = network.hardware_address(board.address)
     return (
@@ -58,7 +60,7 @@ def arguments(files: LabFiles, record: Record, board: BoardSpec) -> tuple[str, .
         f"umid={_short_name(record.spec, board)}",
         f"uml_dir={files.runtime}",
         f"lab.seed={seed.digest(own)}",
-        f"systemd.machine_id={seed.machine_id(record, board)}",
+        f"systemd.machine_id={seed.machine_id(record, board, born)}",
         *KERNEL_WORDS,
     )
 
@@ -95,6 +97,13 @@ def prepare(files: LabFiles, record: Record, board: BoardSpec) -> None:
     """Make a board's folder and write its identity."""
     private_folder(files.board(board.name).folder)
     seed.write(files.board(board.name), record, board)
+
+
+def blank(own: BoardFiles) -> None:
+    """Put another board in the place of one that is off: nothing of the old one is left."""
+    shutil.rmtree(own.folder, ignore_errors=True)
+    private_folder(own.folder)
+    own.born.write_text(f" {secrets.token_hex(8)}")
 
 
 def needs_image(own: BoardFiles) -> bool:

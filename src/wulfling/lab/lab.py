@@ -124,6 +124,21 @@ def cut(name: str, boards: Sequence[str]) -> None:
         processes.end_all(chosen)
 
 
+def replace(name: str, boards: Sequence[str]) -> None:
+    """Put blank boards in the place of some: what was on their disks is lost, and so are their
+    host keys and machine-ids. They are off when this returns.
+
+    Raises ``WulflingError`` for an unknown lab or board.
+    """
+    files = lab_files(name)
+    spec = record.load(files).spec
+    chosen = [files.board(spec.board(board).name) for board in boards]
+    with record.held(files.lock, f"lab {name}"):
+        processes.end_all([own.folder for own in chosen])
+        for own in chosen:
+            boards_module.blank(own)
+
+
 def down(name: str, say: Say, order: Sequence[Sequence[str]] = ()) -> None:
     """Shut all boards down, keep their disks, and take the network away.
 

@@ -79,6 +79,11 @@ class BoardFiles:
         return self.folder / "ssh_host_ed25519_key"
 
     @property
+    def born(self) -> Path:
+        """A word that it does not share with those that had its place before, if any had."""
+        return self.folder / "born"
+
+    @property
     def console(self) -> Path:
         """What it printed since it was last switched on."""
         return self.folder / "console.log"

@@ -36,9 +36,10 @@ def home(admin: str) -> str:
     return f"/var/local/{admin}"
 
 
-def machine_id(record: Record, board: BoardSpec) -> str:
-    """The board's machine-id: its own, and another one in another lab of the same name."""
-    return hashlib.sha256(f"{record.token} {board.name}".encode()).hexdigest()[:32]
+def machine_id(record: Record, board: BoardSpec, born: str = "") -> str:
+    """The board's machine-id: its own, and another one in another lab of the same name.
+    ``born`` tells it from the boards that had its place before."""
+    return hashlib.sha256(f"{record.token} {board.name}{born}".encode()).hexdigest()[:32]
 
 
 def host_key(files: BoardFiles) -> tuple[bytes, str]:

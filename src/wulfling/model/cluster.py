@@ -155,6 +155,7 @@ class Person:
     account: str
     keys: tuple[str, ...] = ()  # public keys, whole lines
     limits: tuple[tuple[str, int], ...] = ()  # GrpTRES: cpu in CPUs, mem in MiB, ... (2-50)
+    quota_mb: int | None = None  # the most that the person's files may take, in MiB (2-60)
     shell: str = "/bin/bash"
 
 
@@ -212,6 +213,13 @@ class Cluster:
         path on all; "" when no share is for software."""
         shared = any(share.path == SOFTWARE_SHARE for share in self.storage)
         return "/usr/local/sw" if shared else ""
+
+    def holds_home(self, node: Node, person: Person) -> bool:
+        """Whether a person's home is on this node's own disk: on its server, or, where homes are
+        not shared, on every node."""
+        server = {share.path: share.server for share in self.storage}
+        home = server.get(f"/home/{person.name}", node.name)
+        return server.get("/home", home) == node.name
 
     def node(self, name: str) -> Node:
         """The node called ``name``. Raises ``KeyError`` when there is none."""

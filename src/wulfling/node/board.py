@@ -52,9 +52,10 @@ def _no_blobs(sha256: str) -> bytes:
 
 
 class Board:
-    """One machine. ``root`` is ``/`` on a real one, ``units`` are all that this run declares,
-    ``applying`` says whether this run may change anything, ``blob`` brings a file from the
-    controller by its sha256, and ``say`` tells the operator what something waits for."""
+    """One machine. ``root`` is ``/`` on a real one, ``units`` are all that this run declares and
+    ``declared`` every resource of it, ``applying`` says whether this run may change anything,
+    ``blob`` brings a file from the controller by its sha256, and ``say`` tells the operator
+    what something waits for."""
 
     def __init__(
         self,
@@ -65,6 +66,7 @@ class Board:
         self.root = root
         self.units = tuple(units)
         self.blob = blob
+        self.declared: Sequence[object] = ()
         self.applying = False
         self.say: Callable[[str], None] = lambda words: None
         self._answers: dict[str, object] = {}

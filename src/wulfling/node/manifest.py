@@ -10,10 +10,13 @@ from typing import ClassVar
 
 from wulfling.model.resource import Resource
 from wulfling.node.board import STATE, Board
+from wulfling.node.resources import account
 from wulfling.node.resources.blob import Blob
 from wulfling.node.resources.block import Block
 from wulfling.node.resources.file import File, sync_directory, write_atomically
+from wulfling.node.resources.quota import Quota
 from wulfling.node.resources.service import Service, is_ours
+from wulfling.node.resources.slurm import Association
 
 MANIFEST = f"{STATE}/manifest.json"
 
@@ -68,12 +71,26 @@ class Manifest:
     files: Mapping[str, str]
 
 
-def retired(board: Board, declared: Sequence[Resource]) -> Iterator[Resource]:
-    """What the last apply owned and this one does not declare, last declared first: services
-    that we brought, then the files that they read."""
+Scope = tuple[str, ...]
+"""How the keys begin that a run is about; one that is about everything has ``EVERYTHING``."""
+
+EVERYTHING: Scope = ("",)
+
+
+def retired(
+    board: Board, declared: Sequence[Resource], scope: Scope = EVERYTHING
+) -> Iterator[Resource]:
+    """What the last apply owned and this one does not declare, last declared first: what people
+    had, services that we brought, then the files that they read."""
     owned = read_manifest(board)
     keys = {resource.key for resource in declared}
-    gone = [key.partition(":") for key in reversed(owned.keys) if key not in keys]
+    gone = [
+        key.partition(":")
+        for key in reversed(owned.keys)
+        if key not in keys and key.startswith(scope)
+    ]
+    for kind, _, name in gone:
+        yield from _taken_from(board, kind, name)
     for kind, _, name in gone:
         if kind == "service" and is_ours(board, name):
             yield Service(unit=name, enabled=False, running=False)
@@ -83,6 +100,24 @@ def retired(board: Board, declared: Sequence[Resource]) -> Iterator[Resource]:
         known = kind == "link" or (kind in ("file", "blob") and name in owned.files)
         if known and os.path.lexists(board.path(name)):
             yield Retired(path=name, sha256=owned.files.get(name, ""))
+
+
+def _taken_from(board: Board, kind: str, name: str) -> Iterator[Resource]:
+    """What somebody loses who is not in the file any more, or not to the same extent. Homes
+    stay, whoever owns them."""
+    if kind == "user" and account.is_ours(board, name):
+        yield account.Closed(user=name)
+    elif kind == "quota":
+        yield Quota(user=name, limit_mb=0)
+    elif kind == "association" and "@" in name:
+        user, _, charged = name.partition("@")
+        yield Association(user=user, account=charged, active=False)
+
+
+def goes_last(resource: Resource) -> bool:
+    """Whether this is taken back when everything declared is there: a person moves to the new
+    account before the old one is left, and see ``lets_somebody_in``."""
+    return isinstance(resource, Association) or lets_somebody_in(resource)
 
 
 def lets_somebody_in(resource: Resource) -> bool:
@@ -104,16 +139,18 @@ def announce(board: Board, declared: Sequence[Resource]) -> None:
     _write_news(board, owned, Manifest((*owned.keys, *keys), {**files, **owned.files}))
 
 
-def write_manifest(board: Board, declared: Sequence[Resource], *, keep: bool) -> None:
+def write_manifest(
+    board: Board, declared: Sequence[Resource], *, keep: bool, scope: Scope = EVERYTHING
+) -> None:
     """Remember what was made, if that is news; with ``keep`` also what was ours before,
-    because this run was not asked to take it back."""
+    because this run was not asked to take it back. What is outside of ``scope`` is kept."""
     owned = read_manifest(board)
-    keys = [resource.key for resource in declared]
-    files = _hashes(declared)
-    if keep:
-        keys += [key for key in owned.keys if key not in set(keys)]
-        files = {**owned.files, **files}
-    _write_news(board, owned, Manifest(tuple(keys), files))
+    now = {resource.key for resource in declared}
+    kept = [key for key in owned.keys if key not in now and (keep or not key.startswith(scope))]
+    paths = {key.partition(":")[2] for key in kept}
+    files = {path: sha for path, sha in owned.files.items() if keep or path in paths}
+    keys = (*(resource.key for resource in declared), *kept)
+    _write_news(board, owned, Manifest(keys, {**files, **_hashes(declared)}))
 
 
 def read_manifest(board: Board) -> Manifest:

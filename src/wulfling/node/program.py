@@ -5,10 +5,10 @@ from __future__ import annotations
 import binascii
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from wulfling.errors import Locked, WulflingError
 from wulfling.model.plan import Status
@@ -19,13 +19,24 @@ from wulfling.node.facts import as_json as hardware_json
 from wulfling.node.facts import measure
 from wulfling.node.install import install
 from wulfling.node.lock import BoardLock
-from wulfling.node.manifest import Retired, announce, lets_somebody_in, retired, write_manifest
+from wulfling.node.manifest import (
+    EVERYTHING,
+    Retired,
+    Scope,
+    announce,
+    goes_last,
+    retired,
+    write_manifest,
+)
 from wulfling.node.repair import JOURNAL, repair
 from wulfling.node.resources import from_json
 from wulfling.node.resources.database import Database
 from wulfling.node.resources.kernel import KernelFlags
 from wulfling.node.resources.service import Service, expect_units
 from wulfling.node.resources.slurm import Account, AccountingCluster, Association, expect_rows
+
+if TYPE_CHECKING:
+    from wulfling.node.health import Examination
 
 SECRETS = f"{STATE}/secrets"
 KNOWN = f"{STATE}/cluster/hardware.json"
@@ -87,6 +98,8 @@ def _converse(board: Board, controller: Controller) -> None:
 def _work(
     board: Board, controller: Controller, order: dict[str, Any], repaired: Sequence[str]
 ) -> None:
+    examination = _examination(board, order)
+    examined = examination.begin() if examination else {}
     controller.tell(
         event="hello",
         facts=hardware_json(measure(board)),
@@ -94,12 +107,31 @@ def _work(
         known=board.text(KNOWN) or "",
         repaired=list(repaired),
         **_devices(board, order),
+        **examined,
     )
+    if order["do"] == "check" and examination:
+        controller.tell(event="health", facts=examination.end(examined["now"], {}, ()))
     if order["do"] != "check":
         said = controller.hear()
         wanted = [from_json(values) for values in said["resources"]]
-        Run(board, controller, wanted, retire=bool(said.get("retire"))).go()
+        scope = tuple(said.get("scope", EVERYTHING))
+        run = Run(board, controller, wanted, retire=bool(said.get("retire")), scope=scope)
+        if examination:
+            told = said.get("credentials", {})
+            run.at_the_end = lambda: controller.tell(
+                event="health", facts=examination.end(examined["now"], told, wanted)
+            )
+        run.go()
     controller.tell(event="done")
+
+
+def _examination(board: Board, order: dict[str, Any]) -> Examination | None:
+    """Whoever only plans or applies does not ask how the board is."""
+    if "examine" not in order:
+        return None
+    from wulfling.node.health import Examination
+
+    return Examination(board, order["examine"])
 
 
 def _devices(board: Board, order: dict[str, Any]) -> dict[str, Any]:
@@ -146,22 +178,32 @@ class Run:
     With ``retire``, what an earlier apply owned and ``wanted`` has no longer is taken back. The
     controller asks for it only when ``wanted`` is all there is: while the head is away its key
     is unknown, nothing of Slurm is declared, and no board is to lose its daemons for that.
+    ``scope`` are the keys that the run is about: others are neither taken back nor forgotten.
     """
 
     def __init__(
-        self, board: Board, controller: Controller, wanted: Sequence[Resource], *, retire: bool
+        self,
+        board: Board,
+        controller: Controller,
+        wanted: Sequence[Resource],
+        *,
+        retire: bool,
+        scope: Scope = EVERYTHING,
     ) -> None:
         self.board = board
         self.controller = controller
         self.declared = tuple(wanted)
-        gone = tuple(retired(board, wanted)) if retire else ()
-        last = tuple(filter(lets_somebody_in, gone))
+        gone = tuple(retired(board, wanted, scope)) if retire else ()
+        last = tuple(filter(goes_last, gone))
         self.wanted = (*(resource for resource in gone if resource not in last), *wanted, *last)
         self.retire = retire
+        self.scope = scope
         self.applying = board.applying
         self.changed: set[str] = set()  # keys that differ, whether or not they were changed yet
         self.failed = False
         self.given_up = ""  # why a step was left pending; what needs it is pending as well
+        self.at_the_end: Callable[[], None] = lambda: None  # while expected answers are kept
+        board.declared = self.declared
         board.units = tuple(r.unit for r in self.wanted if isinstance(r, Service))
         board.blob = self._blob
 
@@ -176,10 +218,12 @@ class Run:
                 step = self._step(resource)
                 ms = round((time.monotonic() - started) * 1000)
                 self.controller.tell(event="step", key=resource.key, ms=ms, **step)
+            self.at_the_end()
         finally:
             self.board.unexpect()
         if self.applying and not self.failed:
-            write_manifest(self.board, self.declared, keep=not self.retire)
+            keep = not self.retire
+            write_manifest(self.board, self.declared, keep=keep, scope=self.scope)
 
     def _expect(self) -> None:
         """Ask the slowest first: most boards are as declared, and wait for these answers only."""

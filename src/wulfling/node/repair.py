@@ -25,7 +25,9 @@ ACCOUNT_TOOLS = re.compile(
     "|g?passwd|newusers|vipw|vigr"
 )
 _HALF_DONE = re.compile(
-    r"^Status: \S+ \S+ (half-installed|unpacked|half-configured|triggers-\w+)$", re.MULTILINE
+    r"^Package: (\S+)\n(?:(?:Essential|Protected): \S+\n)*"
+    r"Status: \S+ \S+ (?:half-installed|unpacked|half-configured|triggers-\w+)$",
+    re.MULTILINE,
 )
 
 
@@ -75,11 +77,16 @@ def _half_done_packages(board: Board) -> Iterator[str]:
         yield "finished an installation that was cut off (dpkg --configure -a)"
 
 
+def half_done_packages(board: Board) -> tuple[str, ...]:
+    """The packages that an installation has left between out and in, by dpkg's own table."""
+    return tuple(_HALF_DONE.findall(board.text(DPKG_STATUS) or ""))
+
+
 def _is_half_done(board: Board) -> bool:
     """dpkg keeps changes that are not yet in its table in numbered files (dpkg's updates/)."""
     updates = board.path("/var/lib/dpkg/updates")
     pending = updates.is_dir() and any(place.name.isdigit() for place in updates.iterdir())
-    return pending or _HALF_DONE.search(board.text(DPKG_STATUS) or "") is not None
+    return pending or bool(half_done_packages(board))
 
 
 def _journal(board: Board) -> Iterator[str]:

@@ -1,29 +1,23 @@
-"""Adds boards to a cluster file as a person would: by inserting lines, and nothing else moves.
-
-A parser that writes YAML back loses what its author meant by blank lines and comments. So text
-is inserted at the places that the reader told, and the result is read again: it has to differ
-from the file by the new boards alone, or it is not returned.
-"""
+"""Adds boards to a cluster file, and takes them out, as a person would: nothing else moves."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from wulfling.errors import BadFile, WulflingError
+from wulfling.errors import WulflingError
 from wulfling.model.cluster import Role
 from wulfling.spec import document as documents
 from wulfling.spec import notation, validate
 from wulfling.spec.document import Document
-from wulfling.spec.nodeset import expand
+from wulfling.spec.entries import appended, dropped, reads_as
+from wulfling.spec.nodeset import expand, fold
 from wulfling.spec.problem import Refused
 
 _ROLES = (Role.HEAD, Role.STORAGE, Role.LOGIN, Role.COMPUTE)  # as people write them
-_EMPTY = re.compile(r"^\s*(#.*)?$")
 
 
 @dataclass(frozen=True)
@@ -108,6 +102,43 @@ def extended(
     return document.text
 
 
+def enlarged(document: Document, newcomer: Newcomer, partitions: Sequence[str] = ()) -> str:
+    """The text of ``document`` with one board more, which joins these partitions; a partition
+    that does not name its nodes has all of them anyway. Raises what ``extended`` raises."""
+    document = _with_nodes(document, [newcomer])
+    for partition in partitions:
+        if (names := _nodes_of(document, partition)) is not None:
+            document = _with_partition(document, partition, (*names, newcomer.name))
+    _check(document.text, document)
+    return document.text
+
+
+def reduced(document: Document, name: str) -> str:
+    """The text of ``document`` without the node ``name``, in its partitions neither.
+
+    Raises ``WulflingError`` when it is written in a form from which nothing can be cut, or is
+    the only node of a partition, and ``BadFile`` when the rest would be refused.
+    """
+    for partition in _partitions(document):
+        names = _nodes_of(document, partition)
+        if names is not None and name in names:
+            left = tuple(other for other in names if other != name)
+            document = _with_partition(document, partition, left)
+    document = _without_node(document, name)
+    _check(document.text, document)
+    return document.text
+
+
+def with_mac(document: Document, name: str, mac: str) -> str:
+    """The text of ``document`` in which this node has this mac; as it is where the file has no
+    place for one."""
+    loc = ("nodes", name, "mac")
+    found = _with_value(document, loc, mac) if loc in document.values else None
+    found = found or _with_mac(document, name, mac)
+    _check(found.text, found)
+    return found.text
+
+
 def _check(text: str, document: Document | None) -> None:
     from pathlib import Path
 
@@ -116,18 +147,10 @@ def _check(text: str, document: Document | None) -> None:
 
 
 def _with_nodes(document: Document, newcomers: Sequence[Newcomer]) -> Document:
-    expected: Any = deepcopy(dict(document.data))
-    nodes = expected.get("nodes")
-    expected["nodes"] = {**(nodes or {}), **{board.name: board.data for board in newcomers}}
-    lines = document.text.split("\n")
-    at, indent = _end_of_nodes(document, lines), _indent_of_nodes(document)
-    ending = "\r" if lines[0].endswith("\r") else ""
-    added = [f"{' ' * indent}{board.line}{ending}" for board in newcomers]
-    before = lines[:at]
-    after = lines[at:] or [""]  # a last line without its end gets one
-    found = _reads_as(document, "\n".join([*before, *added, *after]), expected)
+    lines = [board.line for board in newcomers]
+    found = appended(document, "nodes", lines, {board.name: board.data for board in newcomers})
     if found is None:
-        paste = "\n".join(f"  {board.line}" for board in newcomers)
+        paste = "\n".join(f"  {line}" for line in lines)
         raise WulflingError(
             f"`nodes:` of {document.name} is written in a form that takes no further line",
             hint=f"write each node on a line of its own, or add these by hand:\n{paste}",
@@ -136,23 +159,99 @@ def _with_nodes(document: Document, newcomers: Sequence[Newcomer]) -> Document:
     return found
 
 
-def _indent_of_nodes(document: Document) -> int:
-    columns = [place.column for loc, place in document.keys.items() if _is_node(loc)]
-    return columns[0] - 1 if columns else 2
+def _partitions(document: Document) -> tuple[str, ...]:
+    slurm = document.data.get("slurm")
+    declared = slurm.get("partitions") if isinstance(slurm, dict) else None
+    return tuple(declared) if isinstance(declared, dict) else ()
 
 
-def _is_node(loc: documents.Loc) -> bool:
-    return len(loc) == 2 and loc[0] == "nodes"
+def _nodes_of(document: Document, partition: str) -> tuple[str, ...] | None:
+    """The nodes that a partition names; None when it has all compute nodes."""
+    data: Any = document.data
+    if partition not in _partitions(document):
+        return None
+    values = data["slurm"]["partitions"][partition]
+    text = values.get("nodes") if isinstance(values, dict) else None
+    return None if text is None else expand(text)
 
 
-def _end_of_nodes(document: Document, lines: Sequence[str]) -> int:
-    """How many lines there are up to the end of the last node."""
-    begin = document.keys[("nodes",)].line
-    following = [p.line for loc, p in document.keys.items() if len(loc) == 1 and p.line > begin]
-    end = min(following, default=len(lines) + 1) - 1
-    while end > begin and _EMPTY.match(lines[end - 1]):
-        end -= 1
-    return end
+def _with_partition(document: Document, partition: str, names: Sequence[str]) -> Document:
+    loc = ("slurm", "partitions", partition, "nodes")
+    if not names:
+        raise WulflingError(
+            f"the partition {partition} has no other node",
+            hint="delete it in the file, or give it another node",
+            where=document.where(loc[:3], key=True),
+        )
+    found = _with_value(document, loc, fold(names))
+    if found is None:
+        raise WulflingError(
+            f"`nodes:` of the partition {partition} is written in a form that takes no change",
+            hint=f'write it as nodes: "{fold(names)}"',
+            where=document.where(loc),
+        )
+    return found
+
+
+def _with_value(document: Document, loc: documents.Loc, value: str) -> Document | None:
+    """The same with another text at ``loc``, None where it cannot be put on that line."""
+    expected: Any = deepcopy(dict(document.data))
+    inner = expected
+    for key in loc[:-1]:
+        inner = inner[key]
+    old, inner[loc[-1]] = inner[loc[-1]], value
+    place, lines = document.values[loc], document.text.split("\n")
+    line, start = lines[place.line - 1], place.column - 1
+    quote = line[start : start + 1]
+    quoted = quote in ("'", '"')
+    end = line.find(quote, start + 1) + 1 if quoted else start + len(str(old))
+    for new in (f'"{value}"',) if quoted else (value, f'"{value}"'):
+        changed = f"{line[:start]}{new}{line[end:]}"
+        text = "\n".join([*lines[: place.line - 1], changed, *lines[place.line :]])
+        if end > start and (found := reads_as(document, text, expected)):
+            return found
+    return None
+
+
+def _without_node(document: Document, name: str) -> Document:
+    data: Any = document.data
+    key = next((key for key in data["nodes"] if name in expand(key)), None)
+    if key is None:
+        raise WulflingError(f"there is no node {name}", where=document.name)
+    expected: Any = deepcopy(dict(data))
+    values = expected["nodes"].pop(key)
+    names = expand(key)
+    if names == (name,):
+        found = dropped(document, "nodes", key)
+    elif names[-1] == name:  # addresses count up from the first
+        left = fold(names[:-1])
+        expected["nodes"] = {
+            left if old == key else old: values if old == key else data["nodes"][old]
+            for old in data["nodes"]
+        }
+        found = reads_as(document, _with_key(document, key, left), expected)
+    else:
+        raise WulflingError(
+            f"{name} is written within {key}, whose addresses count up from its first",
+            hint="write those that stay on lines of their own, with their addresses",
+            where=document.where(("nodes", key), key=True),
+        )
+    if found is None:
+        raise WulflingError(
+            f"`nodes:` of {document.name} is written in a form from which no line can be cut",
+            hint=f"delete {name} by hand, then: wulfling apply",
+            where=document.where(("nodes", key), key=True),
+        )
+    return found
+
+
+def _with_key(document: Document, key: str, left: str) -> str:
+    lines = document.text.split("\n")
+    place = document.keys[("nodes", key)]
+    line, start = lines[place.line - 1], place.column - 1
+    start += line[start : start + 1] in ("'", '"')
+    lines[place.line - 1] = f"{line[:start]}{left}{line[start + len(key) :]}"
+    return "\n".join(lines)
 
 
 def _with_mac(document: Document, name: str, mac: str) -> Document:
@@ -165,7 +264,7 @@ def _with_mac(document: Document, name: str, mac: str) -> Document:
     expected: Any = deepcopy(dict(document.data))
     expected["nodes"][name]["mac"] = mac
     for text in _mac_beside(document, loc, str(values["address"]), mac):
-        if found := _reads_as(document, text, expected):
+        if found := reads_as(document, text, expected):
             return found
     return document
 
@@ -183,14 +282,3 @@ def _mac_beside(document: Document, loc: documents.Loc, address: str, mac: str) 
     ending = "\r" if line.endswith("\r") else ""
     block = f"{' ' * (key.column - 1)}mac: {mac}{ending}"
     yield "\n".join([*lines[: place.line], block, *(lines[place.line :] or [""])])
-
-
-def _reads_as(document: Document, text: str, expected: Mapping[str, Any]) -> Document | None:
-    """``text`` as a document when it says ``expected`` and has no problem that was not there."""
-    try:
-        found = documents.parse(text.encode(), document.path)
-    except BadFile:
-        return None
-    if dict(found.data) != expected or len(found.problems) > len(document.problems):
-        return None
-    return found

@@ -54,19 +54,24 @@ def read_keys(draft: Draft) -> KeyFiles:
     return files
 
 
+def refused_name(name: str, admin: str) -> Refused | None:
+    """Why no person can be called that: it is a system account, or the tool's own."""
+    if name in RESERVED or name.startswith("systemd-"):
+        return Refused(_system(name), "choose another name")
+    if name == admin:
+        return Refused(
+            f"{name} is the account that wulfling itself uses",
+            "choose another name, or another `admin: {name: ...}`",
+        )
+    return None
+
+
 def names(draft: Draft) -> Iterator[Problem]:
     """Nobody has the name of a system account, and the tool's account is its own."""
     admin = draft.spec.admin.name
     for name in draft.spec.people:
-        if name in RESERVED or name.startswith("systemd-"):
-            yield draft.problem(("people", name), _system(name), "choose another name", key=True)
-        elif name == admin:
-            yield draft.problem(
-                ("people", name),
-                f"{name} is the account that wulfling itself uses",
-                "choose another name, or another `admin: {name: ...}`",
-                key=True,
-            )
+        if refused := refused_name(name, admin):
+            yield draft.problem(("people", name), refused.message, refused.hint, key=True)
     if admin in RESERVED or admin.startswith("systemd-"):
         yield draft.problem(("admin", "name"), _system(admin), "choose another name")
     elif admin == draft.spec.login and draft.sound("login"):
@@ -106,18 +111,6 @@ def _free(draft: Draft) -> int:
     return next(uid for uid in range(2001, 60_000) if uid not in taken)
 
 
-def quotas(draft: Draft) -> Iterator[Problem]:
-    """What is accepted and does nothing yet is said."""
-    for name, person in draft.spec.people.items():
-        if person.quota is not None:
-            yield draft.problem(
-                ("people", name, "quota"),
-                f"the quota of {name} is not enforced: this release does not manage quotas",
-                "the line may stay for a later one",
-                warning=True,
-            )
-
-
 def way_in(draft: Draft) -> Iterator[Problem]:
     """Somebody can log in to real boards afterwards."""
     virtual = draft.spec.boards == "virtual" or not draft.sound("boards")
@@ -132,4 +125,4 @@ def way_in(draft: Draft) -> Iterator[Problem]:
     )
 
 
-RULES = (names, uids, quotas, way_in)
+RULES = (names, uids, way_in)

@@ -208,6 +208,7 @@ def _person(name: str, person: PersonSpec) -> Person:
         account=person.account,
         keys=person.keys,
         limits=_limits(person.limits),
+        quota_mb=person.quota,
     )
 
 

@@ -191,7 +191,8 @@ class PersonSpec(Part):
     )
     quota: Size | None = Field(
         None,
-        description="Space in /home. Accepted, with a warning: not enforced in this release.",
+        description="The most that the person's files may take on the disk that holds /home,"
+        " which has to be ext4, or xfs that was mounted with `usrquota`. Default: no limit.",
         examples=["10G"],
     )
     keys: tuple[KeyEntry, ...] = Field(

@@ -153,7 +153,8 @@ def _own_slurm_key(text: str) -> str:
     return text
 
 
-def _account(text: str) -> str:
+def slurm_account(text: str) -> str:
+    """The name of an account in Slurm's accounting. Raises ``Refused``."""
     if text == "root":
         raise Refused("the account root is Slurm's own", "choose another name")
     return notation.account_name(text)
@@ -197,7 +198,7 @@ Network = Annotated[
 ]
 Domain = Annotated[str, Written(notation.domain, _json("string", format="hostname"))]
 UserName = Annotated[str, Written(notation.account_name, _NAME)]
-AccountName = Annotated[str, Written(_account, _NAME)]
+AccountName = Annotated[str, Written(slurm_account, _NAME)]
 NodeRole = Annotated[Role, Written(_role, _json("string", enum=[role.value for role in Role]))]
 NodeNames = Annotated[
     str, Written(_node_names, _json("string", pattern=r"^[a-z0-9][a-z0-9.,/\[\]-]*$"))

@@ -28,7 +28,8 @@ class Answers:
     ``steps`` has the status of every key that may be declared: in an apply ``change`` becomes
     ``changed``. ``needs`` are files it asks for before a step, ``lost_at`` is the step in which
     it loses its power, and ``silent`` makes it stop talking without hanging up, before the
-    step of that key or, with "hello", before its first word.
+    step of that key or, with "hello", before its first word. ``health`` and ``credential`` are
+    what it tells when it is examined.
     """
 
     hardware: Hardware
@@ -41,6 +42,8 @@ class Answers:
     lost_at: str = ""
     silent: str = ""
     hello_after: float = 0.0
+    health: Mapping[str, Any] = field(default_factory=dict)
+    credential: str = ""
     commands: Mapping[tuple[str, ...], Finished] = field(default_factory=dict)
 
 
@@ -102,7 +105,7 @@ class FakeLink:
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
         """Play the node program from its first word to its last."""
         order = await self._inbox.get()
-        if order.get("do") not in ("plan", "apply"):
+        if order.get("do") not in ("plan", "apply", "check"):
             raise Unexpected(f"{self._node} was told to {order}")
         if self._answers.locked_by and order["do"] == "apply":
             yield {"event": "locked", "by": self._answers.locked_by}
@@ -110,9 +113,12 @@ class FakeLink:
         await asyncio.sleep(self._answers.hello_after)
         await self._fall_silent("hello")
         yield self._hello(order)
-        for resource in (await self._inbox.get())["resources"]:
+        said = await self._inbox.get() if order["do"] != "check" else {"resources": ()}
+        for resource in said["resources"]:
             async for event in self._step(resource, applying=order["do"] == "apply"):
                 yield event
+        if "examine" in order:
+            yield {"event": "health", "facts": dict(self._answers.health)}
         yield {"event": "done"}
 
     def _hello(self, order: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,6 +129,7 @@ class FakeLink:
             "secrets": {name: base64.b64encode(data).decode() for name, data in secrets.items()},
             "known": self._answers.known,
             "repaired": list(self._answers.repaired),
+            **({"credential": self._answers.credential} if "examine" in order else {}),
         }
 
     async def _step(

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from wulfling import spec
 from wulfling.cli import proof
-from wulfling.converge.status import QUESTION, SLURM_QUESTION
+from wulfling.components import compile_cluster
+from wulfling.converge.session import NOT_MADE_YET
 from wulfling.converge.verify import probes
 from wulfling.errors import Unreachable, WulflingError
 from wulfling.model.cluster import Hardware
+from wulfling.model.health import Health, SlurmNode
+from wulfling.model.plan import Status
 from wulfling.proc import Finished
 from wulfling.transport.fake import Answers, Fake
 
@@ -27,30 +31,41 @@ GOOD = {
     "nodes": "one idle none\ntwo idle none\n",
     "mpi": "rank 0 2 1 one\nrank 1 2 1 two\n",
 }
-MEASURED = """0.5 0.3 0.2 1/93 4242
-543.21 1000.00
-MemTotal:        1024000 kB
-MemAvailable:     512000 kB
-"""
+MEASURED = Health(load=0.5, memory_mb=1000, free_mb=500, up_seconds=543, clock=0.0)
+
+
+IDLE = (SlurmNode("one", "IDLE"), SlurmNode("two", "IDLE"))
+EXPORTS = (("/home", "10.9.9.2"), ("/nfs", "10.9.9.2"))
 
 
 @pytest.fixture
 def answers(file: Path, board: Hardware, monkeypatch: pytest.MonkeyPatch) -> Say:
     """Boards that say what is right, but for the checks that are named here."""
 
-    def say(away: dict[str, WulflingError] | None = None, **other: str) -> None:
+    def _as_declared(node: str) -> dict[str, Status]:
+        hardware = dict.fromkeys(("one", "two"), board)
+        known = spec.resolve(spec.load(file), hardware, NOT_MADE_YET, ())
+        return {resource.key: Status.OK for resource in compile_cluster(known)[node]}
+
+    def say(
+        away: dict[str, WulflingError] | None = None,
+        slurm: tuple[SlurmNode, ...] = IDLE,
+        **other: str,
+    ) -> None:
         cluster = spec.resolve(spec.load(file), {}, None, ())
         commands: dict[str, dict[tuple[str, ...], Finished]] = {"one": {}, "two": {}}
         for probe in probes(cluster):
             text = {**GOOD, **other}[probe.check]
             done = Finished(probe.argv, int(text.startswith("error")), text, "")
             commands[probe.node][probe.argv] = done
+        nodes: dict[str, Answers | WulflingError] = {}
         for node, own in commands.items():
-            slurm = SLURM_QUESTION if node == "one" else ""
-            argv = ("sh", "-c", QUESTION + slurm)
-            queue = f"slurm\n{other.get('nodes', GOOD['nodes'])}" if slurm else ""
-            own[argv] = Finished(argv, 0, MEASURED + queue, "")
-        nodes = {n: Answers(hardware=board, commands=own) for n, own in commands.items()}
+            head = replace(MEASURED, slurm_nodes=slurm, exports=EXPORTS)
+            told = asdict(head if node == "one" else MEASURED)
+            identity = replace(board, machine_id=node)
+            nodes[node] = Answers(
+                hardware=identity, steps=_as_declared(node), commands=own, health=told
+            )
         fake = Fake({**nodes, **(away or {})})
         monkeypatch.setattr(proof, "Ssh", lambda: fake)
 
@@ -73,6 +88,15 @@ def test_what_is_bad_exits_with_4(run: Run, answers: Say) -> None:
     assert "BAD  c: mpi: 2 ranks in 2 worlds" in out
     assert "       hint: " in out
     assert err.startswith("1 of ")
+
+
+def test_what_is_bad_brings_its_cause(run: Run, answers: Say) -> None:
+    down = SlurmNode("two", "IDLE+DRAIN", "a new fan", "root")
+    answers(nodes="one idle none\ntwo drained a new fan\n", slurm=(IDLE[0], down))
+    code, out, err = run("verify")
+    assert code == 4
+    assert "BAD  two: node: two was taken out of service by root: a new fan" in out
+    assert err.endswith("next: wulfling -f cluster.yaml doctor\n")
 
 
 def test_a_command_that_fails_exits_with_4_and_shows_what_it_said(run: Run, answers: Say) -> None:
@@ -110,7 +134,8 @@ def test_status(run: Run, answers: Say) -> None:
 
 
 def test_status_of_a_node_that_is_down_exits_with_4(run: Run, answers: Say) -> None:
-    answers(nodes="one idle none\ntwo down* Not responding\n")
+    down = SlurmNode("two", "DOWN+NOT_RESPONDING", "Not responding", "slurm")
+    answers(slurm=(IDLE[0], down))
     code, out, _ = run("status")
     assert code == 4
     assert "down* (Not responding)" in out

@@ -299,7 +299,9 @@ BOARD = replace(PI, swap_mb=100, cmdline_file="/boot/firmware/cmdline.txt")
 H, C, S, L = Role.HEAD, Role.COMPUTE, Role.STORAGE, Role.LOGIN
 
 
-def shape(roles: Mapping[str, set[Role]], server: str, *, slurm: bool) -> Declared:
+def shape(
+    roles: Mapping[str, set[Role]], server: str, *, slurm: bool, quota_mb: int | None = None
+) -> Declared:
     nodes = tuple(
         Node(name, IPv4Address("10.0.0.0") + number, frozenset(own), BOARD)
         for number, (name, own) in enumerate(roles.items(), 1)
@@ -315,7 +317,7 @@ def shape(roles: Mapping[str, set[Role]], server: str, *, slurm: bool) -> Declar
         nodes=nodes,
         storage=(Share("/home", server),),
         slurm=Slurm(partitions) if slurm else None,
-        people=(Person("kim", 2001, "school"),),
+        people=(Person("kim", 2001, "school", quota_mb=quota_mb),),
         admin="wulfling",
         admin_keys=("ssh-ed25519 AAAA kim",),
         login="pi",
@@ -370,7 +372,9 @@ def test_a_cluster_of_one_board_exports_nothing() -> None:
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_every_kind_is_used_or_waits_for_a_board_that_needs_it(kind: str) -> None:
-    declared = shape({"one": {H, C}, "two": {C}, "files": {S}}, "files", slurm=True)
+    boards = {"one": {H, C}, "two": {C}, "files": {S}}
+    declared = shape(boards, "files", slurm=True, quota_mb=1024)
     used = {resource.kind for resources in declared.values() for resource in resources}
     only_with_a_build = {"blob", "slurm_upgrade"}  # test_repository.py
-    assert kind in used | {"kernel"} | only_with_a_build
+    only_in_an_upgrade = {"updates"}  # day2/test_upgrade.py
+    assert kind in used | {"kernel"} | only_with_a_build | only_in_an_upgrade

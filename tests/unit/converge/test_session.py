@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -203,6 +203,21 @@ def test_while_the_head_is_away_nothing_is_taken_back(
     fake = Fake({"head": head, "two": answers()})
     asyncio.run(apply(errand(fake, {}), fake))
     assert fake.links["two"].heard[1] == {"resources": [], "retire": retire}
+
+
+def test_an_errand_about_something_leaves_everything_else_alone() -> None:
+    """Not even waited for is what is outside; the board is told, or it would take all of that
+    back."""
+    kim = File(path="/etc/keys/kim", content="", awaits=("head/file:/etc/keys/all", "head/file:x"))
+    hosts = File(path="/etc/hosts", content="")
+    fake = Fake({"head": answers(), "two": answers(steps={kim.key: Status.CHANGE})})
+    about = replace(errand(fake, {"two": (hosts, kim)}), scope=("file:/etc/keys/",))
+    (mine,) = about.about((hosts, kim))
+    assert mine.awaits == ("head/file:/etc/keys/all",)
+    outcome = asyncio.run(apply(about, fake))
+    assert [step.key for step in outcome.plan.steps] == [kim.key]
+    told = fake.links["two"].heard[1]
+    assert (told["scope"], told["retire"]) == (("file:/etc/keys/",), True)
 
 
 def test_secrets_are_asked_of_the_head_alone() -> None:

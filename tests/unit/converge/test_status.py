@@ -1,21 +1,22 @@
-"""Status: what it makes of each node's one answer, and of nodes that give none."""
+"""Status: what it makes of what each node says of itself, and of nodes that say nothing."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.unit.measured import PI
 
-from wulfling.converge.status import QUESTION, SLURM_QUESTION, NodeStatus, status
+from wulfling.converge.status import NodeStatus, status
 from wulfling.errors import CommandFailed, IdentityMismatch, Unreachable, WulflingError
 from wulfling.model.cluster import Cluster, Node, Partition, Role, Slurm
-from wulfling.proc import Finished
+from wulfling.model.finding import Finding
+from wulfling.model.health import Health, SlurmNode, Space
 from wulfling.transport.fake import Answers, Fake
 from wulfling.transport.link import Address, Refused
 
@@ -37,34 +38,48 @@ CLUSTER = Cluster(
     admin_keys=(),
     login="pi",
 )
-MEASURED = """0.56 0.34 0.22 1/93 4242
-543.21 1000.00
-MemTotal:        1024000 kB
-MemAvailable:     512000 kB
-"""
+ROOT = Space("/", "ok", mb=29000, free_mb=20000, inodes=1000, free_inodes=900)
+TWO = Health(
+    load=0.56,
+    memory_mb=1000,
+    free_mb=500,
+    up_seconds=543,
+    clock=0.0,
+    spaces=(ROOT,),
+    links=(("eth0", 1000),),
+)
+ONE = dataclasses.replace(TWO, slurm_nodes=(SlurmNode("one", "IDLE"), SlurmNode("two", "MIXED")))
+
+Said = Health | WulflingError | Mapping[str, Any]
 
 
-def asked(
-    said: Mapping[str, str | WulflingError], cluster: Cluster = CLUSTER
-) -> dict[str, NodeStatus]:
-    """Status of nodes that answer with ``said`` to exactly the question that is due."""
+def with_slurm(state: str, reason: str = "") -> Health:
+    """What the head says when Slurm has this for the other node."""
+    return dataclasses.replace(
+        ONE, slurm_nodes=(SlurmNode("one", "IDLE"), SlurmNode("two", state, reason, "root"))
+    )
+
+
+def glanced(
+    one: Said = ONE, two: Said = TWO, cluster: Cluster = CLUSTER
+) -> tuple[dict[str, NodeStatus], tuple[Finding, ...]]:
+    """Status of nodes that say this, and what is wrong."""
     nodes: dict[str, Answers | WulflingError] = {}
-    for node, answer in said.items():
-        slurm = SLURM_QUESTION if cluster.slurm and node == cluster.head else ""
-        argv = ("sh", "-c", QUESTION + slurm)
-        nodes[node] = (
-            answer
-            if isinstance(answer, WulflingError)
-            else Answers(hardware=BOARD, commands={argv: Finished(argv, 0, answer, "")})
-        )
-    addresses = {node: Address(node=node, host=node, users=("a",)) for node in said}
-    found = asyncio.run(status(cluster, addresses, Fake(nodes)))
+    for node, said in (("one", one), ("two", two)):
+        if isinstance(said, WulflingError):
+            nodes[node] = said
+            continue
+        facts = dataclasses.asdict(said) if isinstance(said, Health) else said
+        board = dataclasses.replace(BOARD, machine_id=node)
+        nodes[node] = Answers(hardware=board, health=json.loads(json.dumps(facts)))
+    addresses = {node: Address(node=node, host=node, users=("a",)) for node in nodes}
+    found, wrong = asyncio.run(status(cluster, addresses, Fake(nodes)))
     assert [node.node for node in found] == ["one", "two"]
-    return {node.node: node for node in found}
+    return {node.node: node for node in found}, wrong
 
 
 def test_everybody_is_well() -> None:
-    found = asked({"one": f"{MEASURED}slurm\none idle none\ntwo mixed none\n", "two": MEASURED})
+    found, wrong = glanced()
     assert found["one"] == NodeStatus(
         node="one",
         address="10.0.0.1",
@@ -75,6 +90,9 @@ def test_everybody_is_well() -> None:
         memory_mb=1000,
         free_mb=500,
         up_seconds=543,
+        disk_mb=29000,
+        disk_free_mb=20000,
+        link_mbit=1000,
     )
     assert found["two"].cells() == (
         *("two", "10.0.0.2", "compute", "mixed", "0.56"),
@@ -82,13 +100,44 @@ def test_everybody_is_well() -> None:
     )
     assert not found["one"].unwell
     assert not found["two"].unwell
+    assert wrong == ()
 
 
 def test_a_reason_with_spaces() -> None:
-    found = asked({"one": f"{MEASURED}slurm\ntwo down* Not responding since noon\n", "two": ""})
+    found, wrong = glanced(with_slurm("DOWN+NOT_RESPONDING", "Not responding since noon"))
     assert (found["two"].state, found["two"].reason) == ("down*", "Not responding since noon")
     assert found["two"].unwell
     assert "down* (Not responding since noon)" in found["two"].cells()
+    assert wrong == ()  # the table says it
+
+
+@pytest.mark.parametrize(
+    ("state", "brief"),
+    [
+        ("IDLE", "idle"),
+        ("MIXED+PLANNED", "mixed"),
+        ("IDLE+COMPLETING", "completing"),
+        ("IDLE+DRAIN", "drained"),
+        ("MIXED+DRAIN", "draining"),
+        ("IDLE+DRAIN+NOT_RESPONDING", "drained*"),
+        ("DOWN+NOT_RESPONDING", "down*"),
+        ("DOWN+DRAIN", "down"),
+        ("DOWN*+DRAIN", "down*"),
+        ("IDLE+INVALID_REG", "invalid_reg"),
+        ("IDLE+CLOUD", "idle"),
+    ],
+)
+def test_the_states_of_scontrol_are_told_as_sinfo_tells_them(state: str, brief: str) -> None:
+    assert SlurmNode("n", state).brief == brief
+
+
+def test_what_is_wrong_is_said_in_words() -> None:
+    full = dataclasses.replace(ROOT, free_mb=10)
+    hot = dataclasses.replace(TWO, spaces=(full,), throttled=0x80008, temperature=83.0)
+    found, wrong = glanced(two=hot)
+    assert {finding.check for finding in wrong} == {"space", "power"}
+    assert found["two"].wrong == tuple(finding.words for finding in wrong)
+    assert (found["two"].temperature, found["two"].throttled) == (83.0, True)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +167,9 @@ def test_states_and_their_suffixes(state: str, unwell: bool) -> None:
 
 def test_without_slurm_nobody_is_asked_for_it() -> None:
     cluster = dataclasses.replace(CLUSTER, slurm=None)
-    found = asked({"one": MEASURED, "two": MEASURED}, cluster)
+    found, wrong = glanced(one=TWO, cluster=cluster)
     assert found["one"].state == "-"
+    assert wrong == ()
 
 
 @pytest.mark.parametrize(
@@ -131,7 +181,7 @@ def test_without_slurm_nobody_is_asked_for_it() -> None:
     ],
 )
 def test_a_node_that_is_away_says_why_and_the_others_are_there(error: WulflingError) -> None:
-    found = asked({"one": f"{MEASURED}slurm\none idle none\ntwo idle* none\n", "two": error})
+    found, _ = glanced(with_slurm("IDLE+NOT_RESPONDING"), error)
     assert not found["two"].reachable
     assert found["two"].reason == error.message.splitlines()[0]
     assert found["one"].state == "idle"
@@ -139,75 +189,38 @@ def test_a_node_that_is_away_says_why_and_the_others_are_there(error: WulflingEr
 
 
 def test_with_the_head_away_the_states_are_not_known() -> None:
-    found = asked({"one": Unreachable("gone"), "two": MEASURED})
+    found, _ = glanced(one=Unreachable("gone"))
     assert found["two"].reachable
     assert (found["two"].state, found["two"].unwell) == ("-", False)
 
 
 def test_an_impostor_is_not_told_as_an_unreachable_node() -> None:
     with pytest.raises(IdentityMismatch):
-        asked({"one": MEASURED, "two": IdentityMismatch("another host key")})
+        glanced(two=IdentityMismatch("another host key"))
 
 
 def test_a_machine_without_ssh_is_told_once() -> None:
     with pytest.raises(WulflingError, match="ssh does not start"):
-        asked({"one": WulflingError("ssh does not start here"), "two": MEASURED})
+        glanced(one=WulflingError("ssh does not start here"))
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        "",
-        "slurm\n",
-        "0.5\n",
-        "0.56 0.34 0.22 1/93 4242\n543.21 1000.00\n",
-        MEASURED.replace("1024000 kB", ""),
-        MEASURED.replace("0.56", "?"),
-        f"Welcome to Debian\n{MEASURED}",
-        f"{MEASURED}{MEASURED}",
-        f"{MEASURED}slurm\none\n\ntwo idle\nslurm_load_partitions: Unable to contact\n",
-    ],
-)
-def test_a_short_or_garbled_answer_is_no_crash(said: str) -> None:
-    found = asked({"one": said, "two": said.partition("slurm\n")[0]})
-    assert found["one"].reachable
-    assert len(found["one"].cells()) == 7
-
-
-def test_a_greeting_before_the_answer_changes_nothing() -> None:
-    """A root shell on some boards says hello first (~/.bashrc, /etc/profile.d)."""
-    found = asked({"one": f"Welcome to Debian\n{MEASURED}", "two": MEASURED})
-    assert (found["one"].load, found["one"].memory_mb) == (0.56, 1000)
-
-
-def test_a_state_without_a_reason() -> None:
-    found = asked({"one": f"{MEASURED}slurm\none idle\ntwo\n", "two": MEASURED})
-    assert (found["one"].state, found["one"].reason) == ("idle", "")
-    assert found["two"].state == "-"
+def test_facts_that_are_not_understood() -> None:
+    found, _ = glanced(two={"unheard": 1})
+    assert not found["two"].reachable
+    assert "was not understood" in found["two"].reason
 
 
 def test_a_slurm_that_does_not_answer_takes_nothing_away() -> None:
-    found = asked({"one": f"{MEASURED}slurm\n", "two": MEASURED})
+    found, _ = glanced(one=dataclasses.replace(ONE, slurm_nodes=()))
     assert (found["one"].state, found["one"].memory_mb) == ("-", 1000)
 
 
-@given(st.text(), st.text())
-def test_whatever_a_board_says_is_no_crash(board: str, queue: str) -> None:
-    found = asked({"one": f"{board}slurm\n{queue}", "two": board})
-    assert all(len(node.cells()) == 7 for node in found.values())
+def test_a_board_that_does_not_know_its_memory() -> None:
+    found, _ = glanced(two=dataclasses.replace(TWO, memory_mb=0))
+    assert found["two"].cells()[4:] == ("?", "?", "?")
 
 
 def test_json_has_the_names_of_the_fields() -> None:
-    found = NodeStatus("n", "10.0.0.1", ("head",), reachable=False, reason="gone")
-    assert found.as_json() == {
-        "node": "n",
-        "address": "10.0.0.1",
-        "roles": ("head",),
-        "reachable": False,
-        "state": "-",
-        "reason": "gone",
-        "load": 0.0,
-        "memory_mb": 0,
-        "free_mb": 0,
-        "up_seconds": 0,
-    }
+    found = NodeStatus("n", "10.0.0.1", ("head",), reachable=False, reason="gone").as_json()
+    assert found["reason"] == "gone"
+    assert list(found) == [item.name for item in dataclasses.fields(NodeStatus)]

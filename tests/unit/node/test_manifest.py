@@ -13,17 +13,21 @@ from wulfling.model.resource import Resource
 from wulfling.node.board import Board
 from wulfling.node.manifest import (
     Retired,
+    goes_last,
     lets_somebody_in,
     read_manifest,
     retired,
     write_manifest,
 )
+from wulfling.node.resources.account import User
 from wulfling.node.resources.blob import Blob
 from wulfling.node.resources.block import Block
 from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
 from wulfling.node.resources.link import Link
+from wulfling.node.resources.quota import Quota
 from wulfling.node.resources.service import Service
+from wulfling.node.resources.slurm import Association
 
 CONF = File(path="/etc/x.conf", content="ours\n")
 MOUNTS = Block(path="/etc/fstab", text="a\n")
@@ -184,3 +188,66 @@ def test_a_package_of_an_older_version_goes(root: Path) -> None:
     write_manifest(board, (old,), keep=False)
     take_back(board)
     assert not (root / "var/old.deb").exists()
+
+
+KIM = User(user="kim", uid=2001, gid=2001, home="/home/kim")
+KEYS = File(path="/etc/ssh/authorized_keys.d/kim", content="ssh-ed25519 AAAA\n")
+SHARE = Association(user="kim", account="compute")
+SPACE = Quota(user="kim", limit_mb=1024)
+PERSON = (KIM, KEYS, SHARE, SPACE)
+PEOPLE = ("user:", "file:/etc/ssh/authorized_keys.d/", "association:", "quota:")
+
+
+def with_kim(board: Board, root: Path) -> None:
+    (root / "etc/ssh/authorized_keys.d").mkdir()
+    KEYS.converge(board, None)
+    write_manifest(board, (*DECLARED, *PERSON), keep=False)
+
+
+def test_a_person_who_is_declared_no_more(board: Board, root: Path, manifest: Path) -> None:
+    with_kim(board, root)
+    place = root / "var/lib/wulfling/accounts/kim"
+    place.parent.mkdir()
+    place.touch()
+    assert keys(retired(board, DECLARED)) == [
+        "quota:kim",
+        "association:kim@compute",
+        "closed:kim",
+        "retired:/etc/ssh/authorized_keys.d/kim",
+    ]
+    assert [r.key for r in retired(board, DECLARED) if goes_last(r)] == [
+        "association:kim@compute",
+        "retired:/etc/ssh/authorized_keys.d/kim",
+    ]
+
+
+def test_an_account_that_was_there_before_us_is_not_closed(
+    board: Board, root: Path, manifest: Path
+) -> None:
+    with_kim(board, root)
+    assert "closed:kim" not in keys(retired(board, DECLARED))
+
+
+def test_an_association_of_an_earlier_release_says_no_account(board: Board, manifest: Path) -> None:
+    manifest.write_text(json.dumps({"keys": ["association:pi"]}))
+    assert list(retired(board, ())) == []
+
+
+def test_a_run_about_people_takes_back_nothing_else(
+    board: Board, root: Path, manifest: Path
+) -> None:
+    with_kim(board, root)
+    assert keys(retired(board, PERSON, PEOPLE)) == []
+    gone = keys(retired(board, (KIM, KEYS), PEOPLE))
+    assert gone == ["quota:kim", "association:kim@compute"]
+
+
+def test_a_run_about_people_forgets_nothing_else(board: Board, root: Path, manifest: Path) -> None:
+    with_kim(board, root)
+    before = read_manifest(board)
+    write_manifest(board, (KIM,), keep=False, scope=PEOPLE)
+    after = read_manifest(board)
+    assert set(after.keys) == {KIM.key, *keys(DECLARED)}
+    assert set(after.files) == set(before.files) - {KEYS.path}
+    write_manifest(board, (KIM, SHARE), keep=True, scope=PEOPLE)
+    assert set(read_manifest(board).keys) == {KIM.key, SHARE.key, *keys(DECLARED)}

@@ -110,7 +110,7 @@ def test_slow_questions_are_asked_before_they_are_needed(
     run: Run, chrony: Answers, expected: list[str]
 ) -> None:
     """And their answers do not outlive a change."""
-    chrony[SHOW] = "root|default root account|root|c||\n"
+    chrony[SHOW] = "root|default root account|root|c|||\n"
     everything = (*DECLARED, AccountingCluster(cluster="c"))
     run("plan", CONF)
     assert expected == ["nothing"]
@@ -345,6 +345,26 @@ def test_nothing_is_taken_back_while_not_everything_is_known(
     assert list(one.steps) == ["block:/etc/hosts"]
     assert (root / "etc/chrony/wulfling.conf").exists()
     assert "retired:/etc/chrony/wulfling.conf" in run("plan", DECLARED[0], DECLARED[3]).steps
+
+
+def test_a_run_about_something_takes_back_and_forgets_nothing_else(
+    talk: Callable[[], Talk], run: Run, chrony: Answers, root: Path
+) -> None:
+    (root / "etc/keys").mkdir()
+    kim, lee = (File(path=f"/etc/keys/{name}", content="") for name in ("kim", "lee"))
+    run("apply", *DECLARED, kim)
+    one = talk()
+    one.say(do="apply", operator="kim@laptop")
+    one.hear("hello")
+    one.declare(lee, retire=True, scope=["file:/etc/keys/"])
+    one.hear("done")
+    one.rest()
+    assert list(one.steps) == ["retired:/etc/keys/kim", lee.key]
+    assert (root / "etc/chrony/wulfling.conf").exists()
+    assert set(run("plan", *DECLARED).steps) == {
+        *(resource.key for resource in DECLARED),
+        "retired:/etc/keys/lee",
+    }
 
 
 def test_a_file_that_stays_says_why(run: Run, root: Path) -> None:

@@ -13,7 +13,7 @@ from wulfling.errors import BadFile, WulflingError
 from wulfling.model.cluster import Role
 from wulfling.spec import document
 from wulfling.spec.document import Document
-from wulfling.spec.extend import Newcomer, extended, starter
+from wulfling.spec.extend import Newcomer, enlarged, extended, reduced, starter, with_mac
 
 MAC = "dc:a6:32:01:02:03"
 NEW = Newcomer("n9", IPv4Address("10.0.0.9"), MAC, (Role.COMPUTE,), "Raspberry Pi, Debian 12")
@@ -116,3 +116,79 @@ def test_a_new_file_says_what_differs_from_the_defaults() -> None:
     ]
     with pytest.raises(WulflingError, match="'A'"):
         starter("A", boards)
+
+
+# One more, one less
+
+PARTITIONS = """\
+nodes:
+  # the first
+  n1: {address: 10.0.0.1}
+
+  # the second, in the kitchen
+  n2: {address: 10.0.0.2}  # old
+  n3:
+    address: 10.0.0.3
+    mac: dc:a6:32:01:02:04
+  # the end
+slurm:
+  partitions:
+    all: {default: true, shared: true}
+    some: {shared: true, nodes: "n[1-2]"}  # fast ones
+    other: {nodes: n3, shared: true}
+"""
+
+
+def nodes_of(text: str) -> dict[str, tuple[str, ...] | None]:
+    read_back = spec.check(read(text))[0]
+    assert read_back.slurm
+    return {name: part.nodes for name, part in read_back.slurm.partitions.items()}
+
+
+def test_a_board_joins_the_partitions_that_name_their_nodes() -> None:
+    text = TOP + PARTITIONS
+    after = enlarged(read(text), NEW, ["all", "some", "other"])
+    assert nodes_of(after) == {"all": None, "some": ("n1", "n2", "n9"), "other": ("n3", "n9")}
+    assert '    some: {shared: true, nodes: "n[1-2,9]"}  # fast ones\n' in after
+    assert '    other: {nodes: "n[3,9]", shared: true}\n' in after
+    assert nodes_of(enlarged(read(text), NEW)) == nodes_of(text)
+
+
+def test_a_board_leaves_with_its_lines_and_its_places() -> None:
+    text = TOP + PARTITIONS
+    after = reduced(read(text), "n2")
+    expected = text.replace("  n2: {address: 10.0.0.2}  # old\n", "")
+    assert after == expected.replace('"n[1-2]"', '"n1"')
+    assert list(spec.check(read(after))[0].nodes) == ["n1", "n3"]
+
+
+def test_a_board_of_several_lines_leaves() -> None:
+    text = TOP + PARTITIONS.replace("    other: {nodes: n3, shared: true}\n", "")
+    gone = "  n3:\n    address: 10.0.0.3\n    mac: dc:a6:32:01:02:04\n"
+    assert reduced(read(text), "n3") == text.replace(gone, "")
+
+
+def test_the_last_of_a_folded_name_leaves() -> None:
+    text = TOP + "nodes:\n  n1: {address: 10.0.0.1}\n  n[2-4]: {address: 10.0.0.2}\n"
+    assert reduced(read(text), "n4") == text.replace("n[2-4]", "n[2-3]")
+    with pytest.raises(WulflingError, match="addresses count up") as caught:
+        reduced(read(text), "n2")
+    assert caught.value.where == "cluster.yaml:5:3"
+
+
+def test_the_only_node_of_a_partition_stays() -> None:
+    with pytest.raises(WulflingError, match="the partition other has no other node") as caught:
+        reduced(read(TOP + PARTITIONS), "n3")
+    assert caught.value.where == "cluster.yaml:17:5"
+
+
+def test_a_node_on_the_line_of_others_stays() -> None:
+    text = TOP + "nodes: {n1: {address: 10.0.0.1}, n2: {address: 10.0.0.2}}\n"
+    with pytest.raises(WulflingError, match="no line can be cut"):
+        reduced(read(text), "n2")
+
+
+def test_another_board_of_the_same_name_has_another_mac() -> None:
+    text = TOP + PARTITIONS
+    assert with_mac(read(text), "n3", MAC) == text.replace("dc:a6:32:01:02:04", MAC)
+    assert with_mac(read(text), "n1", MAC) == text.replace("0.1}", f"0.1, mac: {MAC}}}")

@@ -189,9 +189,7 @@ def test_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     virtual = "boards: virtual\n" + ONE
     assert warnings(virtual) == []
-    assert warnings(virtual + "people: {kim: {quota: 10G}}\n") == [
-        ("f:5:23", "the quota of kim is not enforced: this release does not manage quotas")
-    ]
+    assert warnings(virtual + "people: {kim: {quota: 10G}}\n") == []
     assert warnings(virtual + "slurm: {partitions: {a: {default: false}}}\n") == [
         ("f:5:9", "no partition is the default: every job has to name one")
     ]

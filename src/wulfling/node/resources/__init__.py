@@ -17,9 +17,11 @@ from wulfling.node.resources.hostname import Hostname
 from wulfling.node.resources.kernel import KernelFlags
 from wulfling.node.resources.link import Link
 from wulfling.node.resources.packages import Packages
+from wulfling.node.resources.quota import Quota
 from wulfling.node.resources.service import Service
 from wulfling.node.resources.slurm import Account, AccountingCluster, Association
 from wulfling.node.resources.slurm_upgrade import SlurmUpgrade
+from wulfling.node.resources.updates import Updates
 from wulfling.node.resources.wheel import Wheel
 
 KINDS: dict[str, type[Resource]] = {
@@ -38,8 +40,10 @@ KINDS: dict[str, type[Resource]] = {
         KernelFlags,
         Link,
         Packages,
+        Quota,
         Service,
         SlurmUpgrade,
+        Updates,
         User,
         Wheel,
     )

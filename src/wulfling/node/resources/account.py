@@ -8,7 +8,12 @@ from typing import ClassVar
 
 from wulfling.errors import WulflingError
 from wulfling.model.resource import Resource
-from wulfling.node.board import Board
+from wulfling.node.board import STATE, Board
+from wulfling.node.resources.file import write_atomically
+
+OURS = f"{STATE}/accounts"  # a file for each person whose account we have made
+NOBODY_GETS_IN = "/usr/sbin/nologin"
+EXPIRY = 7  # the column of shadow(5) with the day from which on nobody gets in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +92,12 @@ class User(Resource):
     def converge(self, board: Board, observed: Resource | None) -> None:
         """Add it, or change what differs."""
         if isinstance(observed, User):
+            if observed.shell == NOBODY_GETS_IN:  # somebody comes back; the shell goes last
+                board.run(["usermod", "--expiredate", "", self.user])
             board.run(["usermod", *self._options(observed), self.user])
         else:
+            if not self.system:
+                _remember(board, self.user)
             kind = ["--system"] if self.system else []
             home = ["--home-dir", self.home, "--no-create-home"]
             wanted = ["--uid", str(self.uid), "--gid", str(self.gid), "--shell", self.shell]
@@ -111,6 +120,60 @@ class User(Resource):
 
     def undo(self) -> tuple[str, ...]:
         return (f"sudo userdel {self.user}",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Closed(Resource):
+    """The account of a person who is declared no more. Nobody gets in, by a password or by a
+    key; the account stays, so that what the person owns keeps its owner and a job that runs
+    ends in peace."""
+
+    kind: ClassVar[str] = "closed"
+
+    user: str
+
+    @property
+    def name(self) -> str:
+        return self.user
+
+    def observe(self, board: Board) -> Closed | None:
+        """Equal to this one when nobody gets in, or when there is no such account."""
+        fields = board.accounts("/etc/passwd").get(self.user)
+        if fields is None:
+            return self
+        expired = any(
+            line.split(":")[EXPIRY:][:1] not in ([], [""])
+            for line in board.lines("/etc/shadow")
+            if line.startswith(f"{self.user}:")
+        )
+        return self if expired and fields[6] == NOBODY_GETS_IN else None
+
+    def converge(self, board: Board, observed: Resource | None) -> None:
+        """Expire it (shadow(5)): sshd asks PAM for that also when it takes a key."""
+        board.run(["usermod", "--expiredate", "1", "--shell", NOBODY_GETS_IN, self.user])
+        board.forget("/etc/passwd", "/etc/group")
+
+    def commands(self) -> tuple[str, ...]:
+        return (f"sudo usermod --expiredate 1 --shell {NOBODY_GETS_IN} {self.user}",)
+
+    def undo(self) -> tuple[str, ...]:
+        return (f"sudo usermod --expiredate '' --shell /bin/bash {self.user}",)
+
+    def difference(self, observed: Resource | None) -> tuple[str, ...]:
+        return (f"- {self.user} gets in no more; the account and the files stay",)
+
+
+def is_ours(board: Board, user: str) -> bool:
+    """Whether it was wulfling who made this person's account. One that was there before, such
+    as the pi of Raspberry Pi OS, is not ours to close."""
+    return board.path(f"{OURS}/{user}").exists()
+
+
+def _remember(board: Board, user: str) -> None:
+    """Durably, and before the account is there: what we have made we can also take back."""
+    place = board.path(f"{OURS}/{user}")
+    place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    write_atomically(place, "", mode=0o644, uid=0, gid=0)
 
 
 def _refuse_taken(board: Board, table: str, name: str, number: int) -> None:

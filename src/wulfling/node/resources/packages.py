@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
@@ -147,6 +147,13 @@ def _lock_holder(board: Board) -> str:
             name = " ".join(board.lines(f"/proc/{words[4]}/comm")) or "a process"
             return f"{name} (process {words[4]})"
     return ""
+
+
+def upgrade(board: Board, names: Sequence[str]) -> None:
+    """Bring these installed packages to the newest versions that the lists have, with whatever
+    they need for that. Raises ``CommandFailed``."""
+    wait_for_dpkg(board)
+    _apt(board, "install", "--only-upgrade", *names)
 
 
 def installed(board: Board) -> frozenset[str]:

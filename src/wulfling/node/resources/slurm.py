@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from wulfling.model.resource import NotYet, Resource
 from wulfling.node.board import Board
 
-COLUMNS = "account,descr,org,cluster,user,grptres"
+COLUMNS = "account,descr,org,cluster,user,grptres,maxsubmit"
 SHOW = ("sacctmgr", "-nP", "show", "account", "withassoc", f"format={COLUMNS}")
 PATIENCE = 60.0  # seconds
 
@@ -89,13 +90,18 @@ class Account(Resource):
 
 @dataclass(frozen=True, kw_only=True)
 class Association(Resource):
-    """One person in one account, with limits in Slurm's TRES; memory in MiB (2-49, 2-50)."""
+    """One person in one account, with limits in Slurm's TRES; memory in MiB (2-49, 2-50).
+
+    Not ``active``: Slurm takes no job of this person in this account, because there is no such
+    association, or, while jobs go on in it, one that lets nothing more be submitted.
+    """
 
     kind: ClassVar[str] = "association"
 
     user: str
     account: str
     limits: tuple[tuple[str, int], ...] = ()
+    active: bool = True
 
     def __post_init__(self) -> None:
         _lower(self, "user", "account")
@@ -103,38 +109,78 @@ class Association(Resource):
 
     @property
     def name(self) -> str:
-        return self.user
+        return f"{self.user}@{self.account}"
 
     def observe(self, board: Board) -> Association | None:
         """The person's association with this account, when there is one."""
-        for row in _rows(board):
-            mine = (row.user, row.account) == (self.user, self.account)
-            if mine and row.is_of(_cluster_name(board)):
-                limits = parse_limits(row.limits)
-                return Association(user=row.user, account=row.account, limits=limits)
-        return None
+        for row in self._rows(board):
+            if row.account != self.account:
+                continue
+            limits = parse_limits(row.limits) if self.active else ()
+            return Association(
+                user=row.user, account=row.account, limits=limits, active=row.submits
+            )
+        return None if self.active else self
 
     def converge(self, board: Board, observed: Resource | None) -> None:
         """Add the person, or set the limits; a limit that is gone from the file is lifted."""
-        if observed is None:
-            _change(board, "add", "user", self.user, f"account={self.account}")
-            _change(board, "modify", "user", self.user, "set", f"defaultaccount={self.account}")
+        if not self.active:
+            self._end(board)
+            return
         lifted = {name: -1 for name, _ in getattr(observed, "limits", ())}
-        limits = {**lifted, **dict(self.limits)}
-        if limits:
-            told = ",".join(f"{name}={value}" for name, value in limits.items())
-            where = ("where", f"account={self.account}")
-            _change(board, "modify", "user", self.user, *where, "set", f"GrpTRES={told}")
+        limits = ",".join(f"{n}={value}" for n, value in {**lifted, **dict(self.limits)}.items())
+        facts = [f"GrpTRES={limits}"] if limits else []
+        if observed is None:
+            moves = bool(self._rows(board))
+            users = ",".join((self.user, *self._alike(board)))
+            _change(board, "add", "user", users, f"account={self.account}", *facts)
+            if moves:
+                default = f"defaultaccount={self.account}"
+                _change(board, "modify", "user", self.user, "set", default)
+            return
+        if not getattr(observed, "active", True):
+            facts.append("MaxSubmitJobs=-1")
+        _change(board, "modify", "user", self.user, *self._where, "set", *facts)
+
+    def _alike(self, board: Board) -> Iterator[str]:
+        """Who else is declared with the same and is not there yet: each call of sacctmgr takes a
+        second or more on a small board, and a class has many people. Their own turn finds them."""
+        there = {row.user for row in _rows(board)}
+        for other in board.declared:
+            if not isinstance(other, Association) or other.user in {self.user, *there}:
+                continue
+            if replace(other, user=self.user) == self:
+                yield other.user
+
+    def _end(self, board: Board) -> None:
+        """Slurm lets go of nobody who has jobs, waiting or running, and those are not ours to
+        cancel: then no further ones are taken. Its exit code does not tell (sacctmgr of 22.05)."""
+        board.ask(["sacctmgr", "-i", "delete", "user", self.user, *self._where])
+        board.forget("sacctmgr")
+        if any(row.account == self.account for row in self._rows(board)):
+            _change(board, "modify", "user", self.user, *self._where, "set", "MaxSubmitJobs=0")
+
+    @property
+    def _where(self) -> tuple[str, ...]:
+        return ("where", f"account={self.account}")
+
+    def _rows(self, board: Board) -> tuple[Row, ...]:
+        """All accounts of this person on this cluster."""
+        cluster = _cluster_name(board)
+        return tuple(row for row in _rows(board) if row.user == self.user and row.is_of(cluster))
 
     def commands(self) -> tuple[str, ...]:
-        add = f"sudo sacctmgr -i add user {self.user} account={self.account}"
-        if not self.limits:
-            return (add,)
+        if not self.active:
+            return self.undo()
         told = ",".join(f"{name}={value}" for name, value in self.limits)
-        return (add, f"sudo sacctmgr -i modify user {self.user} set GrpTRES={told}")
+        limits = f" GrpTRES={told}" if told else ""
+        return (f"sudo sacctmgr -i add user {self.user} account={self.account}{limits}",)
 
     def undo(self) -> tuple[str, ...]:
         return (f"sudo sacctmgr -i delete user {self.user} account={self.account}",)
+
+    def difference(self, observed: Resource | None) -> tuple[str, ...]:
+        return super().difference(observed) if self.active else (f"- {self.key}",)
 
 
 def _lower(resource: Resource, *names: str) -> None:
@@ -173,6 +219,12 @@ class Row:
     cluster: str
     user: str
     limits: str
+    most: str  # jobs at a time, submitted or running; "" is no limit
+
+    @property
+    def submits(self) -> bool:
+        """Whether jobs are taken at all."""
+        return self.most != "0"
 
     def is_of(self, cluster: str) -> bool:
         """Whether it counts on this cluster; when that has no name yet, all do."""

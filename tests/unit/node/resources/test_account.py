@@ -9,7 +9,7 @@ import pytest
 
 from wulfling.errors import WulflingError
 from wulfling.node.board import Board
-from wulfling.node.resources.account import Group, User
+from wulfling.node.resources.account import NOBODY_GETS_IN, Closed, Group, User, is_ours
 
 if TYPE_CHECKING:
     from tests.unit.node.conftest import Answers
@@ -48,6 +48,7 @@ def test_user_is_added_without_a_home(board: Board, root: Path, answers: Answers
     answers[useradd] = lambda: adding(root, "passwd", line)
     PI.converge(board, None)
     assert PI.observe(board) == PI
+    assert is_ours(board, "pi")
 
 
 def test_only_what_differs_is_changed(board: Board, root: Path, answers: Answers) -> None:
@@ -93,3 +94,42 @@ def test_the_number_of_an_account_that_is_there_is_never_changed(tmp_path: Path)
     with pytest.raises(WulflingError) as refused:
         PI.observe(Board(tmp_path))
     assert "uid: 1000" in refused.value.hint
+
+
+CLOSE = ("usermod", "--expiredate", "1", "--shell", NOBODY_GETS_IN, "pi")
+
+
+def closing(root: Path) -> str:
+    (root / "etc/passwd").write_text(f"pi:x:2000:2000::/home/pi:{NOBODY_GETS_IN}\n")
+    (root / "etc/shadow").write_text("pi:!:19000:0:99999:7::1:\n")
+    return ""
+
+
+def test_an_account_is_closed_and_stays(board: Board, root: Path, answers: Answers) -> None:
+    closed = Closed(user="pi")
+    assert closed.observe(board) == closed, "there is nobody to shut out"
+    adding(root, "passwd", "pi:x:2000:2000::/home/pi:/bin/bash")
+    adding(root, "shadow", "pi:!:19000:0:99999:7:::")
+    board.forget("/etc/passwd")
+    assert closed.observe(board) is None
+    answers[CLOSE] = lambda: closing(root)
+    closed.converge(board, None)
+    assert closed.observe(board) == closed
+
+
+def test_a_shell_without_an_expiry_closes_nothing(board: Board, root: Path) -> None:
+    """sshd would still forward ports (sshd(8))."""
+    closing(root)
+    (root / "etc/shadow").write_text("pi:!:19000:0:99999:7:::\n")
+    assert Closed(user="pi").observe(board) is None
+
+
+def test_somebody_comes_back(
+    board: Board, root: Path, answers: Answers, ran: list[tuple[str, ...]]
+) -> None:
+    """The shell is changed last: a run that is cut off in between is seen by the next."""
+    closing(root)
+    answers["usermod", "--expiredate", "", "pi"] = ""
+    answers["usermod", "--shell", "/bin/bash", "pi"] = ""
+    PI.converge(board, PI.observe(board))
+    assert [words[1] for words in ran] == ["--expiredate", "--shell"]

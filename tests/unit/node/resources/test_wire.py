@@ -21,9 +21,11 @@ from wulfling.node.resources.hostname import Hostname
 from wulfling.node.resources.kernel import KernelFlags
 from wulfling.node.resources.link import Link
 from wulfling.node.resources.packages import Packages
+from wulfling.node.resources.quota import Quota
 from wulfling.node.resources.service import Service
 from wulfling.node.resources.slurm import Account, AccountingCluster, Association
 from wulfling.node.resources.slurm_upgrade import SlurmUpgrade
+from wulfling.node.resources.updates import Updates
 from wulfling.node.resources.wheel import Wheel
 
 ONE_OF_EACH: tuple[Resource, ...] = (
@@ -40,6 +42,7 @@ ONE_OF_EACH: tuple[Resource, ...] = (
     KernelFlags(file="/boot/cmdline.txt", flags=("a=1", "b")),
     Link(path="/l", target="t"),
     Packages(names=("a", "b"), versions=(("a", "1-"),)),
+    Quota(user="pi", limit_mb=10),
     Service(
         unit="u.service",
         enabled=False,
@@ -52,6 +55,7 @@ ONE_OF_EACH: tuple[Resource, ...] = (
         awaits=("rpnode01/service:x",),
     ),
     SlurmUpgrade(version="24.11.5", database="d"),
+    Updates(what="slurm", pending=("a 1 -> 2",), unfinished="slurmd", database="d"),
     User(user="u", uid=1, gid=1, home="/h", shell="/s", system=True),
     Wheel(distribution="d", version="1", blob="ff", into="/i"),
 )
