@@ -14,7 +14,7 @@ from boards import Cluster, cluster_file
 
 from wulfling.transport import pins
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.crash
 
 FILL = """
 free=$(($(stat -f -c '%a * %S' /) / 1048576 - 200))
@@ -128,7 +128,6 @@ def running(cluster: Cluster) -> int:
     return len(cluster.on("rpnode01", "squeue -h -t running -o %i").split())
 
 
-@pytest.mark.crash
 def test_a_board_comes(living: Cluster) -> None:
     assert running(living)
     living.wulfling("node", "add", "rpnode03", "--address", "10.0.0.4", "-y")
@@ -137,7 +136,6 @@ def test_a_board_comes(living: Cluster) -> None:
     living.wulfling("plan")
 
 
-@pytest.mark.crash
 def test_a_board_is_replaced_by_a_blank_one(living: Cluster) -> None:
     address, old = "10.0.0.2", pins.pinned(NAME, "10.0.0.2")
     born = living.on("rpnode02", "cat /etc/machine-id")
@@ -159,7 +157,6 @@ def test_a_board_is_replaced_by_a_blank_one(living: Cluster) -> None:
     living.wulfling("plan")
 
 
-@pytest.mark.crash
 def test_all_boards_start_anew_one_after_the_other(living: Cluster) -> None:
     assert running(living)
     found = json.loads(living.wulfling("node", "reboot", "-y", "-o", "json"))
@@ -168,7 +165,6 @@ def test_all_boards_start_anew_one_after_the_other(living: Cluster) -> None:
     living.wulfling("plan")
 
 
-@pytest.mark.crash
 def test_all_boards_are_upgraded(living: Cluster) -> None:
     nodes = ("rpnode01", "rpnode02", "rpnode03", "filenode01")
     living.on("filenode01", "mkdir -p -m 777 /nfs/repository")
@@ -196,7 +192,6 @@ def test_all_boards_are_upgraded(living: Cluster) -> None:
     living.wulfling("plan")
 
 
-@pytest.mark.crash
 def test_no_job_was_lost_and_none_ran_twice(living: Cluster) -> None:
     deadline = time.monotonic() + 20 * SECONDS
     while living.on("rpnode01", "squeue -h") and time.monotonic() < deadline:
@@ -210,7 +205,6 @@ def test_no_job_was_lost_and_none_ran_twice(living: Cluster) -> None:
     assert rows == [f"{job}|COMPLETED" for job in jobs]
 
 
-@pytest.mark.crash
 def test_power_off_and_on_again(living: Cluster) -> None:
     running_one = living.pi("sbatch --parsable --mem=20 -o /dev/null --wrap 'sleep 10'").strip()
     later = living.pi("sbatch --parsable --mem=20 -o /dev/null --begin=now+20 --wrap true").strip()
@@ -228,7 +222,6 @@ def test_power_off_and_on_again(living: Cluster) -> None:
     living.wulfling("plan")
 
 
-@pytest.mark.crash
 def test_a_board_goes_and_is_of_use_to_others(living: Cluster) -> None:
     before = living.file.with_name("before.yaml")
     before.write_text(living.file.read_text(encoding="utf-8"), encoding="utf-8")
