@@ -46,6 +46,7 @@ def test_a_board_that_falls_ill_rests_until_it_is_well(cluster: Cluster) -> None
     assert state_of(cluster, "rpnode02") == "idle none"
 
 
+@pytest.mark.crash  # a minute
 def test_a_board_starts_anew_after_its_job(cluster: Cluster) -> None:
     job = cluster.pi("sbatch --parsable -w rpnode02 --mem=20 -o /dev/null --wrap 'sleep 3'").strip()
     boot = cluster.on("rpnode02", "cat /proc/sys/kernel/random/boot_id")
