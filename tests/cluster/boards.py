@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MIXED = "mixed"
-BUILD = "{version: 24.11.5, source: trixie}"
 EXAMPLE = ROOT / "examples" / "raspi-hpc.yaml"
 
 
@@ -79,19 +77,13 @@ class Cluster:
 def cluster_file(folder: Path, name: str) -> Path:
     """The example's cluster under another name, so that tests never meet a user's lab.
 
-    WULFLING_RELEASE=trixie makes its boards of another Debian release. WULFLING_RELEASE=mixed
-    makes the file server of Debian 13 and builds the Slurm of Debian 13 for the others; these are
-    of one release, because MPI of two cannot be in one job (docs/explanation/mpi.md).
+    WULFLING_RELEASE=trixie makes its boards of another Debian release.
     """
     file = folder / "cluster.yaml"
     text = EXAMPLE.read_text(encoding="utf-8")
     assert "cluster: raspi-hpc\n" in text
     text = text.replace("cluster: raspi-hpc\n", f"cluster: {name}\n")
-    release = os.environ.get("WULFLING_RELEASE")
-    if release == MIXED:
-        text = text.replace("{address: 10.0.0.3,", "{release: trixie, address: 10.0.0.3,")
-        text = text.replace("slurm:\n", f"slurm:\n  build: {BUILD}\n")
-    elif release:
+    if release := os.environ.get("WULFLING_RELEASE"):
         text = text.replace("{address:", f"{{release: {release}, address:")
     file.write_text(text, encoding="utf-8")
     return file

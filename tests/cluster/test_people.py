@@ -71,7 +71,7 @@ def used(cluster: Cluster, name: str) -> dict[str, float]:
     return dict(row)
 
 
-@pytest.mark.lab
+@pytest.mark.crash
 def test_2_59_a_class_from_a_list_in_one_command(cluster: Cluster, folder: Path) -> None:
     said = cluster.wulfling(
         "user", "import", class_list(folder, CLASS), "--account", "class26"
@@ -84,7 +84,7 @@ def test_2_59_a_class_from_a_list_in_one_command(cluster: Cluster, folder: Path)
     assert cluster.wulfling("plan", code=0).startswith("0 changes")
 
 
-@pytest.mark.lab
+@pytest.mark.crash
 def test_nobody_reads_the_home_of_another(cluster: Cluster) -> None:
     said = cluster.on("filenode01", "cd /home; stat -c '%n %U %a' han jang lim seo yoon")
     assert said.splitlines() == [f"{name} {name} 700" for name in CLASS]
@@ -95,7 +95,7 @@ def test_nobody_reads_the_home_of_another(cluster: Cluster) -> None:
     assert "Permission denied" in cluster.on("rpnode02", look)
 
 
-@pytest.mark.lab
+@pytest.mark.crash
 def test_2_60_a_quota_holds_through_nfs(cluster: Cluster) -> None:
     fill = "cd ~; dd if=/dev/zero of=big bs=1M count=20 conv=fsync 2>&1 || true"
     said = cluster.on("rpnode02", f"{fill}; {fill}", person="lim")
@@ -112,7 +112,7 @@ def test_2_60_a_quota_holds_through_nfs(cluster: Cluster) -> None:
     assert int(limit[3]) < 100 and limit[5] == "8192"
 
 
-@pytest.mark.lab
+@pytest.mark.crash
 def test_2_50_limits_hold(cluster: Cluster) -> None:
     assert pending_reason(cluster, "seo") == "AssocGrpCpuLimit"
     assert used(cluster, "seo")["running"] == 1
