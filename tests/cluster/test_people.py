@@ -64,6 +64,13 @@ def pending_reason(cluster: Cluster, name: str) -> str:
     return reason
 
 
+def used(cluster: Cluster, name: str) -> dict[str, float]:
+    """What somebody of the class has used so far."""
+    told = json.loads(cluster.wulfling("usage", "-o", "json"))["people"]
+    (row,) = [row for row in told if (row["account"], row["user"]) == ("class26", name)]
+    return dict(row)
+
+
 @pytest.mark.crash
 def test_2_59_a_class_from_a_list_in_one_command(cluster: Cluster, folder: Path) -> None:
     said = cluster.wulfling(
@@ -108,10 +115,15 @@ def test_2_60_a_quota_holds_through_nfs(cluster: Cluster) -> None:
 @pytest.mark.crash
 def test_2_50_limits_hold(cluster: Cluster) -> None:
     assert pending_reason(cluster, "seo") == "AssocGrpCpuLimit"
+    assert used(cluster, "seo")["running"] == 1
+    assert (used(cluster, "han")["jobs"] >= 1, used(cluster, "han")["failed"]) == (True, 0)
 
 
 @pytest.mark.crash
 def test_somebody_with_jobs_is_not_removed_unless_told(cluster: Cluster, folder: Path) -> None:
+    everybody = ("user", "import", class_list(folder, CLASS), "--account", "class26")
+    cluster.wulfling(*everybody, "--no-job")
+    pending_reason(cluster, "seo")
     assert "2 jobs" not in cluster.wulfling("user", "remove", "seo", code=4)
     said = cluster.wulfling("user", "remove", "seo", "--cancel-jobs", "--archive")
     place = re.search(r"/home/\.archive/seo-\S+\.tar\.gz", said)
@@ -122,6 +134,7 @@ def test_somebody_with_jobs_is_not_removed_unless_told(cluster: Cluster, folder:
     assert login(cluster, folder, "seo").returncode == 255
     refused = "runuser -u seo -- sbatch --wrap true 2>&1 || true"
     assert "Invalid account" in cluster.on("rpnode01", f"cd /tmp; {refused}")
+    assert used(cluster, "seo")["jobs"] >= 2, "what somebody used is known afterwards"
     assert cluster.wulfling("plan", code=0).startswith("0 changes")
 
 
@@ -129,21 +142,13 @@ def test_somebody_with_jobs_is_not_removed_unless_told(cluster: Cluster, folder:
 def test_a_key_in_the_home_opens_no_account_that_was_shut(cluster: Cluster, folder: Path) -> None:
     """The home of somebody who leaves stays, and with it what the person wrote into ~/.ssh."""
     key = (folder / "key.pub").read_text().strip()
-    own = f"mkdir -m 700 ~/.ssh; echo '{key}' > ~/.ssh/authorized_keys"
+    own = f"mkdir -p -m 700 ~/.ssh; echo '{key}' > ~/.ssh/authorized_keys"
     cluster.on("rpnode02", own, person="yoon")
     cluster.wulfling("user", "remove", "yoon")
     assert login(cluster, folder, "yoon").returncode == 255
     add = ("user", "add", "yoon", "--account", "class26", "--key", str(folder / "key.pub"))
     assert cluster.wulfling(*add).startswith("ok   yoon: first job")
     assert login(cluster, folder, "yoon").stdout == "yoon\n"
-
-
-@pytest.mark.crash
-def test_what_somebody_used_is_known_after_the_account_is_gone(cluster: Cluster) -> None:
-    used = json.loads(cluster.wulfling("usage", "-o", "json"))
-    rows = {(row["account"], row["user"]): row for row in used["people"]}
-    assert rows["class26", "seo"]["jobs"] >= 2
-    assert rows["class26", "han"]["failed"] == 0
 
 
 @pytest.mark.crash

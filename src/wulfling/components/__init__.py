@@ -32,6 +32,7 @@ from wulfling.node.resources.hostname import Hostname
 from wulfling.node.resources.packages import Packages
 from wulfling.node.resources.quota import SERVICE as QUOTA_SERVICE
 from wulfling.node.resources.service import Service
+from wulfling.node.self_check import PROGRAM as HEALTH_CHECK
 
 Resources = Callable[[Cluster, Node], Iterable[Resource]]
 
@@ -66,6 +67,7 @@ COMPONENTS = (
 PEOPLE = (
     *("group:", "user:", "file:/etc/ssh/authorized_keys.d/", "directory:/home/"),
     *("accounting:", "account:", "association:", "quota:", f"service:{QUOTA_SERVICE}"),
+    f"file:{HEALTH_CHECK}",  # it names everybody whose number it looks at
 )
 """How the keys begin of what people are made of: the scope of an apply that is about them."""
 

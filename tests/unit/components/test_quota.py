@@ -41,15 +41,16 @@ def test_without_a_quota_nothing_is_counted(cluster: Cluster) -> None:
 
 
 def test_what_an_apply_about_people_is_about(cluster: Cluster) -> None:
-    """All that a person adds to a cluster, and nothing of the rest but the account of wulfling
-    itself, which has to be declared or it would count as somebody who left."""
+    """All that a person adds to a cluster or changes in it, or a plan after ``user add`` would
+    not be empty; and nothing of the rest but the account of wulfling itself, which has to be
+    declared or it would count as somebody who left."""
     with_kim = compile_cluster(limited(cluster))
     without = compile_cluster(replace(cluster, people=()))
     # The first quota of a cluster needs a package and a daemon, and so a whole apply.
-    tools = {f"file:{SCRIPT_FILE}", f"file:/etc/systemd/system/{SERVICE}"}
+    tools = {f"file:{SCRIPT_FILE}", f"file:/etc/systemd/system/{SERVICE}", "packages:apt"}
     for node, own in with_kim.items():
-        before = {resource.key for resource in without[node]}
-        news = {resource.key for resource in own} - before - tools
+        before = {resource.key: resource for resource in without[node]}
+        news = {r.key for r in own if before.get(r.key) != r} - tools
         about = {resource.key for resource in own if resource.key.startswith(PEOPLE)}
         assert news <= about
         assert about - news <= {"group:wulfling", "user:wulfling", "accounting:c"}
