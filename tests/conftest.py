@@ -21,8 +21,9 @@ def _is(item: pytest.Item, marker: str) -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A typing error should not cost half an hour of booting. Within a kind, file order."""
-    items.sort(key=_weight)
+    """A typing error should not cost half an hour of booting. Within a kind, file order, but the
+    shared boards are without Slurm (``plain``) before they have it."""
+    items.sort(key=lambda item: (_weight(item), "plain" not in getattr(item, "fixturenames", ())))
 
 
 @pytest.hookimpl(wrapper=True)

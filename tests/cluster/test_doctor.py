@@ -16,7 +16,7 @@ from boards import Cluster
 from wulfling.lab import board as lab_board
 from wulfling.lab import lab as labs
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.crash  # minutes, most of them of boards that mend
 
 HEAD, WORKER, FILES = "rpnode01", "rpnode02", "filenode01"
 ROUNDS = 5
@@ -234,22 +234,6 @@ ILLNESSES = (
         heal=_checked_card,
     ),
 )
-CHEAP = {
-    "munge stopped",
-    "127.0.1.1 in hosts",
-    "export missing",
-    "association missing",
-    "node drained by hand",
-    "partition down",
-}
-
-
-def each_illness() -> list[Any]:
-    """All of them, as parameters; what is not cheap is left out of CI."""
-    return [
-        pytest.param(one, id=one.name, marks=[] if one.name in CHEAP else [pytest.mark.crash])
-        for one in ILLNESSES
-    ]
 
 
 def do(cluster: Cluster, node: str, what: str | Do) -> None:
@@ -272,7 +256,7 @@ def test_a_healthy_cluster_is_silent(cluster: Cluster) -> None:
     assert doctor(cluster, code=0) == {"findings": [], "mended": [], "failed": []}
 
 
-@pytest.mark.parametrize("illness", each_illness())
+@pytest.mark.parametrize("illness", ILLNESSES, ids=lambda illness: illness.name)
 def test_the_cause_is_named_and_mended(cluster: Cluster, illness: Illness) -> None:
     do(cluster, illness.node, illness.plant)
     try:
@@ -308,7 +292,6 @@ def _quiet(cluster: Cluster) -> None:
     pytest.fail(out)
 
 
-@pytest.mark.crash
 def test_a_healthy_cluster_costs_no_more_than_two_plans(cluster: Cluster) -> None:
     cluster.wait_idle()
     seconds: dict[str, list[float]] = {"plan": [], "doctor": []}
@@ -331,7 +314,6 @@ def test_doctor_explains_a_job(cluster: Cluster) -> None:
         cluster.pi(f"scancel {job}")
 
 
-@pytest.mark.crash
 def test_doctor_explains_how_jobs_end(cluster: Cluster) -> None:
     hog = "python3 -c 'x = bytearray(300 << 20); print(len(x))'"
     job = cluster.pi(f'sbatch --parsable --mem=64 -o /dev/null --wrap "{hog}"').strip()

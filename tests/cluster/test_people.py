@@ -64,7 +64,7 @@ def pending_reason(cluster: Cluster, name: str) -> str:
     return reason
 
 
-@pytest.mark.lab
+@pytest.mark.crash
 def test_2_59_a_class_from_a_list_in_one_command(cluster: Cluster, folder: Path) -> None:
     said = cluster.wulfling(
         "user", "import", class_list(folder, CLASS), "--account", "class26"
@@ -77,7 +77,7 @@ def test_2_59_a_class_from_a_list_in_one_command(cluster: Cluster, folder: Path)
     assert cluster.wulfling("plan", code=0).startswith("0 changes")
 
 
-@pytest.mark.lab
+@pytest.mark.crash
 def test_nobody_reads_the_home_of_another(cluster: Cluster) -> None:
     said = cluster.on("filenode01", "cd /home; stat -c '%n %U %a' han jang lim seo yoon")
     assert said.splitlines() == [f"{name} {name} 700" for name in CLASS]
@@ -88,13 +88,14 @@ def test_nobody_reads_the_home_of_another(cluster: Cluster) -> None:
     assert "Permission denied" in cluster.on("rpnode02", look)
 
 
-@pytest.mark.lab
+@pytest.mark.crash
 def test_2_60_a_quota_holds_through_nfs(cluster: Cluster) -> None:
-    fill = "dd if=/dev/zero of=big bs=1M count=20 conv=fsync 2>&1 || true; stat -c %s big"
-    *_, size = cluster.on("rpnode02", f"cd ~; {fill}", person="lim").splitlines()
-    assert 6 << 20 <= int(size) <= 8 << 20
-    said = cluster.on("rpnode02", f"cd ~; {fill}", person="lim")
+    fill = "cd ~; dd if=/dev/zero of=big bs=1M count=20 conv=fsync 2>&1 || true"
+    said = cluster.on("rpnode02", f"{fill}; {fill}", person="lim")
     assert "quota exceeded" in said
+    # Asked of the server: a client goes on believing for a while in what it could not write.
+    size = int(cluster.on("filenode01", "stat -c %s /home/lim/big"))
+    assert 6 << 20 <= size <= 8 << 20
     people = {p["name"]: p for p in json.loads(cluster.wulfling("user", "list", "-o", "json"))}
     assert (people["lim"]["quota_mb"], people["lim"]["used_mb"]) in ((8, 7), (8, 8))
     cluster.on("rpnode02", "rm ~/big; echo room > ~/again; sync", person="lim")
@@ -104,12 +105,12 @@ def test_2_60_a_quota_holds_through_nfs(cluster: Cluster) -> None:
     assert int(limit[3]) < 100 and limit[5] == "8192"
 
 
-@pytest.mark.lab
+@pytest.mark.crash
 def test_2_50_limits_hold(cluster: Cluster) -> None:
     assert pending_reason(cluster, "seo") == "AssocGrpCpuLimit"
 
 
-@pytest.mark.lab
+@pytest.mark.crash
 def test_somebody_with_jobs_is_not_removed_unless_told(cluster: Cluster, folder: Path) -> None:
     assert "2 jobs" not in cluster.wulfling("user", "remove", "seo", code=4)
     said = cluster.wulfling("user", "remove", "seo", "--cancel-jobs", "--archive")
@@ -124,7 +125,7 @@ def test_somebody_with_jobs_is_not_removed_unless_told(cluster: Cluster, folder:
     assert cluster.wulfling("plan", code=0).startswith("0 changes")
 
 
-@pytest.mark.lab
+@pytest.mark.crash
 def test_a_key_in_the_home_opens_no_account_that_was_shut(cluster: Cluster, folder: Path) -> None:
     """The home of somebody who leaves stays, and with it what the person wrote into ~/.ssh."""
     key = (folder / "key.pub").read_text().strip()
@@ -137,7 +138,7 @@ def test_a_key_in_the_home_opens_no_account_that_was_shut(cluster: Cluster, fold
     assert login(cluster, folder, "yoon").stdout == "yoon\n"
 
 
-@pytest.mark.lab
+@pytest.mark.crash
 def test_what_somebody_used_is_known_after_the_account_is_gone(cluster: Cluster) -> None:
     used = json.loads(cluster.wulfling("usage", "-o", "json"))
     rows = {(row["account"], row["user"]): row for row in used["people"]}

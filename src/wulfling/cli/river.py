@@ -6,7 +6,7 @@ import asyncio
 import getpass
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -19,6 +19,7 @@ from wulfling.converge.events import OnEvent
 from wulfling.converge.observe import plan as observe
 from wulfling.converge.outcome import Outcome
 from wulfling.converge.session import Errand, Known
+from wulfling.errors import WulflingError
 from wulfling.model.cluster import Cluster
 from wulfling.model.plan import Status
 from wulfling.model.resource import Resource
@@ -39,6 +40,7 @@ def plan(file: Path, output: str) -> int:
     prepared = setting(file)
     warn(prepared)
     outcome = talk(prepared, observe, show_progress=False)
+    _warn_of_mpi(prepared, outcome)
     if output == "json":
         _tell_json(outcome)
     else:
@@ -74,6 +76,7 @@ def apply(file: Path, yes: bool, output: str) -> int:
                 click.echo(_json(outcome))
             return outcome.exit_code
     outcome = talk(prepared, converge, show_progress=not as_json)
+    _warn_of_mpi(prepared, outcome)
     if as_json:
         _tell_json(outcome)
     else:
@@ -86,13 +89,25 @@ def bring(file: Path) -> Outcome:
     prepared = setting(file)
     warn(prepared)
     outcome = talk(prepared, converge, show_progress=True)
+    _warn_of_mpi(prepared, outcome)
     _tell_apply(outcome, file)
     return outcome
 
 
 def warn(prepared: Setting) -> None:
     """Say what is worth a word and no refusal."""
-    for warning in prepared.warnings:
+    _tell_warnings(prepared.warnings)
+
+
+def _warn_of_mpi(prepared: Setting, outcome: Outcome) -> None:
+    """What can be said only of boards that were measured."""
+    from wulfling.spec import mpi
+
+    _tell_warnings(mpi.warnings(prepared.resolve(outcome.hardware, join=False)))
+
+
+def _tell_warnings(warnings: Sequence[WulflingError]) -> None:
+    for warning in warnings:
         click.echo(f"{warning.where}: warning: {warning.message}", err=True)
         if warning.hint:
             click.echo(f"  hint: {warning.hint}", err=True)

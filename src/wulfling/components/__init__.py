@@ -27,6 +27,7 @@ from wulfling.components import (
 )
 from wulfling.model.cluster import Cluster, Node
 from wulfling.model.resource import Resource, digest
+from wulfling.node.resources.block import Block
 from wulfling.node.resources.hostname import Hostname
 from wulfling.node.resources.packages import Packages
 from wulfling.node.resources.quota import SERVICE as QUOTA_SERVICE
@@ -94,7 +95,10 @@ def farewell(cluster: Cluster, node: Node) -> tuple[Resource, ...]:
     clock = Service(
         unit="chrony.service", configured=digest(""), why="asks the internet, as Debian has it"
     )
-    return (Hostname(value=node.name, why="it stays what it was called"), clock, *way_in)
+    name = Hostname(value=node.name, why="it stays what it was called")
+    line = f"{node.address} {node.name} {node.name}.{cluster.domain}\n"
+    hosts = Block(path="/etc/hosts", text=line, why="sudo and others look their own board up")
+    return (name, hosts, clock, *way_in)
 
 
 def _ordered(cluster: Cluster, node: Node) -> Iterator[Resource]:

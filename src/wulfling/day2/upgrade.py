@@ -101,7 +101,7 @@ def remarks(seen: Look) -> Iterator[str]:
                 f"one way: Slurm {_upstream(new)} converts the queue and the accounts that"
                 f" {_upstream(old)} has saved, and no older one reads them then"
             )
-    if pairs:
+    if any("slurmdbd " in line for step in steps for line in step.diff):
         yield f"before that, {DATABASE} is dumped on the head, into {DUMPS}"
     if seen.outcome.plan.changes:
         yield "the way back of a package: apt-get install NAME=OLD, while the mirror has it"

@@ -76,9 +76,10 @@ class Health:
     """One board now.
 
     ``now`` is its clock, in seconds since 1970. ``clock`` is chrony's offset in seconds, and
-    None while it follows nobody. ``ctld`` says what came of a TCP connection to the controller:
-    ``open`` or the name of an error. ``munge`` is ``ok`` or why no credential could be made;
-    ``decoded`` what each other board's credential came to. The last three are the head's.
+    None while it follows nobody; it has looked for somebody for ``asking_seconds``. ``ctld`` says
+    what came of a TCP connection to the controller: ``open`` or the name of an error. ``munge``
+    is ``ok`` or why no credential could be made; ``decoded`` what each other board's credential
+    came to. The last three are the head's.
     """
 
     now: float = 0.0
@@ -94,6 +95,7 @@ class Health:
     names: tuple[tuple[str, str], ...] = ()  # of the cluster, and what they resolve to here
     dns: tuple[tuple[str, bool], ...] = ()  # name servers, and whether they answer
     clock: float | None = None
+    asking_seconds: int = 0
     half_done: tuple[str, ...] = ()  # packages that dpkg has not finished
     versions: tuple[tuple[str, str], ...] = ()  # "slurmd" and what it says it is, "22.05.8"
     munge: str = "ok"

@@ -81,15 +81,13 @@ def board() -> Hardware:
 
 
 @pytest.fixture
-def boards(
-    file: Path, board: Hardware, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[Mapping[str, Mapping[str, Status] | WulflingError]], Fake]:
-    """Puts boards at the other end: what is not as declared on each, or why it is away."""
+def boards(file: Path, board: Hardware, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Fake]:
+    """Puts boards at the other end: what is not as declared on each, or why it is away, and
+    what those are that are no ``board``."""
 
-    def put(nodes: Mapping[str, Mapping[str, Status] | WulflingError]) -> Fake:
-        cluster = spec.resolve(
-            spec.load(file), dict.fromkeys(("one", "two"), board), NOT_MADE_YET, ()
-        )
+    def put(nodes: Mapping[str, Mapping[str, Status] | WulflingError], **others: Hardware) -> Fake:
+        hardware = {"one": board, "two": board, **others}
+        cluster = spec.resolve(spec.load(file), hardware, NOT_MADE_YET, ())
         declared = compile_cluster(cluster)
         answers: dict[str, Answers | WulflingError] = {}
         for name, differs in nodes.items():
@@ -98,7 +96,7 @@ def boards(
                 continue
             steps = {resource.key: Status.OK for resource in declared[name]}
             assert differs.keys() <= steps.keys()
-            answers[name] = Answers(hardware=board, steps={**steps, **differs})
+            answers[name] = Answers(hardware=hardware[name], steps={**steps, **differs})
         fake = Fake(answers)
         monkeypatch.setattr(river, "Ssh", lambda: fake)
         monkeypatch.setattr(proof, "Ssh", lambda: fake)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from wulfling.errors import IdentityMismatch, NodeFailed, Unreachable, WulflingError
+from wulfling.model.cluster import Hardware
 from wulfling.model.plan import Status
 from wulfling.transport.fake import Fake
 from wulfling.transport.link import Refused
@@ -225,6 +227,25 @@ def test_explain_a_board_that_is_away(run: Run, boards: Boards) -> None:
     code, out, err = run("explain", "two")
     assert (code, out) == (3, "")
     assert "No route to host" in err
+
+
+# -- boards whose MPI cannot talk to each other
+
+
+def test_plan_and_apply_warn_of_ranks_that_would_wait_for_ever(
+    run: Run, boards: Callable[..., Fake], board: Hardware, file: Path
+) -> None:
+    file.write_text(file.read_text() + "slurm: false\n")
+    boards({"one": {}, "two": {}}, two=replace(board, os_version="13"))
+    for words in (["plan"], ["apply", "-y"], ["plan", "-o", "json"]):
+        code, out, err = run(*words)
+        assert code == 0
+        assert err.startswith(
+            "machinefile: warning: it has one with MPICH 4.0 on UCX and two with MPICH 4.2 on UCX:"
+            " ranks of one MPI job that meet across them wait for ever\n"
+            "  hint: give each of these groups a machinefile of its own, or install"
+        ), words
+        assert "MPICH" not in out
 
 
 # -- what is missing

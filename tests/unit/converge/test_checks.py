@@ -492,6 +492,12 @@ def test_two_illnesses_on_two_boards_are_two_causes() -> None:
     assert found == {("two", "munge"), ("files", "export"), ("one", "association")}
 
 
+def test_nobody_is_blamed_for_what_only_the_head_knows() -> None:
+    evidence = lost("one", Unreachable("no route", hint="do", where="one"))(HEALTHY)
+    evidence = step("two", "file:/etc/ssh/ssh_known_hosts", "-one ssh-ed25519")(evidence)
+    assert [(f.subject, f.check) for f in diagnose(evidence)] == [("one", "reach")]
+
+
 def test_a_card_with_errors_hides_nothing() -> None:
     evidence = ill("two", disk_errors=(("mmcblk0p2", 3),))(HEALTHY)
     for plant in ILLNESSES["munge stopped"][0]:
@@ -508,8 +514,8 @@ def test_a_person_who_drained_a_node_is_not_overruled() -> None:
 
 
 def test_a_clock_that_was_never_synchronised_is_told_after_a_while() -> None:
-    early = ill("two", clock=None, up_seconds=30)(HEALTHY)
-    late = ill("two", clock=None, up_seconds=600)(HEALTHY)
+    early = ill("two", clock=None, asking_seconds=300)(HEALTHY)
+    late = ill("two", clock=None, asking_seconds=3000)(HEALTHY)
     assert diagnose(early) == ()
     assert [finding.check for finding in diagnose(late)] == ["clock"]
 

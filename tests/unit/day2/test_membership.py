@@ -18,6 +18,7 @@ from wulfling.day2.membership import (
     who_answers,
 )
 from wulfling.errors import IdentityMismatch, Unreachable, WulflingError
+from wulfling.node.resources.block import Block
 from wulfling.transport.link import Refused, Unpinned
 
 
@@ -89,5 +90,7 @@ def test_what_a_board_keeps() -> None:
         key.replace("hostname:hostname", "hostname:n1") for key in kept
     }
     assert "file:/etc/sudoers.d/wulfling" in kept
-    gone = ("munge", "slurm", "fstab", "shosts", "known_hosts", "/etc/hosts", "packages:")
+    gone = ("munge", "slurm", "fstab", "shosts", "known_hosts", "packages:")
+    (hosts,) = (r for r in farewell(whole, whole.node("n1")) if isinstance(r, Block))
+    assert hosts.text == "10.9.9.2 n1 n1.home.local\n"
     assert not [key for key in kept if any(word in key for word in gone)]

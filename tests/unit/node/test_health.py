@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from wulfling.model.health import Health, SlurmNode, Space, from_json
+from wulfling.node import health
 from wulfling.node.board import Board
 from wulfling.node.health import ENCODE, TRACKING, background, disk, network, power, scheduler
 from wulfling.node.repair import half_done_packages
@@ -174,6 +175,21 @@ def test_power_heat_load_and_memory(root: Path) -> None:
 def test_a_board_without_sensors(root: Path) -> None:
     said = power.measure(Board(root))
     assert (said["temperature"], said["throttled"]) == (None, None)
+
+
+# -- the clock
+
+
+def test_how_long_chrony_has_looked_for_a_source(root: Path) -> None:
+    ticks = os.sysconf("SC_CLK_TCK")
+    put(root, "/run/chrony/chronyd.pid", "77\n")
+    put(root, "/proc/77/stat", f"77 (chronyd (x) y) S {' '.join(['0'] * 18)} {100 * ticks} 0 0\n")
+    put(root, "/proc/uptime", "3600.25 100.0\n")
+    assert health._asking(Board(root)) == 3500
+
+
+def test_a_chrony_that_does_not_run_asks_nobody(root: Path) -> None:
+    assert health._asking(Board(root)) == 0
 
 
 # -- packages

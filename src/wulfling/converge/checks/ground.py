@@ -17,8 +17,14 @@ APART = 5.0
 boards that are busy starting Python."""
 
 FAR_OFF = 60.0  # seconds between the head and this machine: nobody else is asked for the time
-SETTLING = 120  # seconds after a boot in which chrony may still look for its source
+SETTLING = 600  # seconds in which chrony may still look for its source: it asks ever more rarely
 CHRONY = ("file:/etc/chrony/", "service:chrony")
+# The daemon is little more than a door to libslurmfull, which another package brings.
+REINSTALL = (
+    "DEBIAN_FRONTEND=noninteractive apt-get install -q -y --reinstall --allow-downgrades"
+    " $(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\\n' 'slurm*' 'libslurm*'"
+    " | sed -n 's/^ii *//p')"
+)
 STEP = (
     "systemctl restart chrony && chronyc -a waitsync 20 1.0 0 1 > /dev/null;"
     " chronyc -a makestep > /dev/null"
@@ -135,7 +141,7 @@ def _clock(evidence: Evidence) -> Iterator[Finding]:
         if abs(apart) <= APART and not late:
             if node in drift:
                 yield drift[node]
-            elif health.clock is None and health.up_seconds > SETTLING:
+            elif health.clock is None and health.asking_seconds > SETTLING:
                 yield _follows_nobody(node)
             continue
         off = _seconds(apart) if abs(apart) > APART else f"{health.clock:.0f} s off"
@@ -229,7 +235,6 @@ def _versions(evidence: Evidence) -> Iterator[Finding]:
             continue
         one, other = evidence.hardware[node], evidence.hardware[evidence.head]
         same = (one.os_codename, one.arch) == (other.os_codename, other.arch)
-        reinstall = "apt-get install -q -y --reinstall --allow-downgrades slurmd"
         yield bad(
             node,
             "versions",
@@ -239,8 +244,8 @@ def _versions(evidence: Evidence) -> Iterator[Finding]:
             f" (here: {release_of(controller)})",
             hint="one release of Debian for all boards, or `slurm: {version: ...}` in the file",
             mend=Mend(
-                "install that board's slurmd anew from its distribution",
-                before=((node, f"DEBIAN_FRONTEND=noninteractive {reinstall}"),),
+                "install that board's Slurm anew from its distribution",
+                before=((node, REINSTALL),),
                 after=((node, "systemctl restart slurmd"),),
             )
             if same
@@ -316,7 +321,7 @@ CHECKS = (
     Check(
         "versions",
         "whether the controller understands each slurmd",
-        "installs slurmd anew where the board's distribution has the right one",
+        "installs Slurm anew where the board's distribution has the right one",
         _versions,
         (*BOARD, "packages"),
     ),

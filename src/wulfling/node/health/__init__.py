@@ -6,6 +6,7 @@ whose server is gone, is asked in a thread, and left behind when it does not ans
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -17,6 +18,7 @@ from wulfling.node.health import disk, network, power, scheduler
 from wulfling.node.repair import half_done_packages
 from wulfling.node.resources.service import Service
 
+CHRONYD = "/run/chrony/chronyd.pid"
 TRACKING = ("chronyc", "-c", "tracking")
 # Of root for root alone, so that nobody gains anything who sees it on its way.
 ENCODE = ("munge", "-n", "-U", "0")
@@ -70,6 +72,7 @@ class Examination:
             spaces=disk.spaces(board),
             links=network.links(board),
             clock=_offset(board),
+            asking_seconds=_asking(board),
             half_done=half_done_packages(board),
             versions=tuple(scheduler.versions(board, asked.get("programs", ()))),
             munge=self._munge or "ok",
@@ -93,6 +96,18 @@ def _offset(board: Board) -> float | None:
         return abs(float(words[4])) if code == 0 and int(words[0], 16) else None
     except (IndexError, ValueError):
         return None
+
+
+def _asking(board: Board) -> int:
+    """Seconds that chronyd runs (proc_pid_stat(5), starttime); 0 when it does not."""
+    try:
+        (pid,) = board.lines(CHRONYD)
+        (stat,) = board.lines(f"/proc/{pid.strip()}/stat")
+        up = float(board.lines("/proc/uptime")[0].split()[0])
+        ticks = int(stat.rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return int(up - ticks / os.sysconf("SC_CLK_TCK"))
 
 
 def _decoded(board: Board, credential: str) -> str:
