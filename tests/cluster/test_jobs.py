@@ -56,14 +56,14 @@ def finish(process: subprocess.Popen[str], code: int) -> tuple[str, str]:
 
 def test_a_cut_line_loses_nothing_of_a_job_on_two_boards(cluster: Cluster, folder: Path) -> None:
     """Its ssh is killed while lines come; the exit code is the job's, and results come back."""
-    process = cluster.start("run", "--folder", str(folder), "job.sh", "12", "5")
+    process = cluster.start("run", "--folder", str(folder), "job.sh", "6", "5")
     assert process.stdout
     lines = [process.stdout.readline() for _ in range(4)]
     assert lines == ["began\n", "2 rpnode01 rpnode02\n", "line 1\n", "line 2\n"]
     (ssh,) = children(process.pid)
     os.kill(ssh, signal.SIGKILL)
     out, err = finish(process, code=5)
-    assert out == "".join(f"line {n}\n" for n in range(3, 13))
+    assert out == "".join(f"line {n}\n" for n in range(3, 7))
     assert "trying again\nconnected again\n" in err
     (results,) = folder.glob("job-*")
     assert (results / "made.txt").read_text() == "made\n"
