@@ -167,6 +167,27 @@ def no_op(bench: Bench) -> None:
     bench.note("no-op plan", statistics.median(plans), statistics.median(trues), 4, "ssh true")
 
 
+def diagnosis(bench: Bench) -> None:
+    """Doctor on a healthy cluster against a plan with nothing to do, turn by turn."""
+    plans, doctors = [], []
+    for _ in range(ROUNDS):
+        plans.append(bench.wulfling("plan"))
+        doctors.append(bench.wulfling("doctor"))
+    bench.note("doctor", statistics.median(doctors), statistics.median(plans), 2, "no-op plan")
+
+
+def school_class(bench: Bench) -> None:
+    """Twenty-five people from one list, each proven by a job; the limit is in seconds."""
+    text = bench.file.read_text(encoding="utf-8")
+    people = bench.file.with_name("class.csv")
+    rows = (f'student{number:02},"cpu=2,mem=256M"' for number in range(1, 26))
+    people.write_text("\n".join(("name,limits", *rows)) + "\n", encoding="utf-8")
+    taken = bench.wulfling("user", "import", str(people))
+    bench.file.write_text(text, encoding="utf-8")
+    bench.wulfling("apply", "-y")
+    bench.note("a class of 25", taken, 60, 1, "limit")
+
+
 def against_ansible(bench: Bench) -> None:
     """A plan with nothing to do against a playbook with the same resources, pipelining on."""
     folder = ROOT / ".cache" / "bench"
@@ -267,8 +288,10 @@ def main() -> None:
         "help": help_cost,
         "cold": cold,
         "noop": no_op,
+        "doctor": diagnosis,
         "ansible": against_ansible,
         "restart": restart,
+        "class": school_class,
     }
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", default=list(parts), help=", ".join(parts))

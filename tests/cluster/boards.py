@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,3 +89,17 @@ def cluster_file(folder: Path, name: str) -> Path:
         text = text.replace("{address:", f"{{release: {release}, address:")
     file.write_text(text, encoding="utf-8")
     return file
+
+
+@contextmanager
+def own_lab(file: Path) -> Iterator[Cluster]:
+    """New boards for ``file`` alone, gone afterwards. With WULFLING_KEEP=1 those that are there go
+    on, and stay."""
+    cluster = Cluster(file)
+    keep = bool(os.environ.get("WULFLING_KEEP"))
+    if not keep:
+        cluster.wulfling("lab", "destroy")
+    cluster.wulfling("lab", "up")
+    yield cluster
+    if not keep:
+        cluster.wulfling("lab", "destroy")

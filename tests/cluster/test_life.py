@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from boards import Cluster, cluster_file
+from boards import Cluster, cluster_file, own_lab
 
 from wulfling.transport import pins
 
@@ -46,7 +46,6 @@ def test_a_board_that_falls_ill_rests_until_it_is_well(cluster: Cluster) -> None
     assert state_of(cluster, "rpnode02") == "idle none"
 
 
-@pytest.mark.crash  # a minute
 def test_a_board_starts_anew_after_its_job(cluster: Cluster) -> None:
     job = cluster.pi("sbatch --parsable -w rpnode02 --mem=20 -o /dev/null --wrap 'sleep 3'").strip()
     boot = cluster.on("rpnode02", "cat /proc/sys/kernel/random/boot_id")
@@ -108,17 +107,11 @@ BACK = "timeout 120 sh -c 'until sacctmgr -n show cluster > /dev/null 2>&1; do s
 @pytest.fixture(scope="module")
 def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Boards of their own, and fifty jobs that wait for them."""
-    cluster = Cluster(cluster_file(tmp_path_factory.mktemp("life"), NAME))
-    keep = bool(os.environ.get("WULFLING_KEEP"))
-    if not keep:
-        cluster.wulfling("lab", "destroy")
-    cluster.wulfling("lab", "up")
-    cluster.wulfling("apply", "-y")
-    cluster.wait_idle()
-    submit(cluster)
-    yield cluster
-    if not keep:
-        cluster.wulfling("lab", "destroy")
+    with own_lab(cluster_file(tmp_path_factory.mktemp("life"), NAME)) as cluster:
+        cluster.wulfling("apply", "-y")
+        cluster.wait_idle()
+        submit(cluster)
+        yield cluster
 
 
 def submit(cluster: Cluster) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from boards import Cluster
+from boards import Cluster, own_lab
 
 FILE = """wulfling: 1
 cluster: test-mixed
@@ -31,11 +31,8 @@ people:
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     file: Path = tmp_path_factory.mktemp("mixed") / "cluster.yaml"
     file.write_text(FILE, encoding="utf-8")
-    cluster = Cluster(file)
-    cluster.wulfling("lab", "destroy")
-    cluster.wulfling("lab", "up")
-    yield cluster
-    cluster.wulfling("lab", "destroy")
+    with own_lab(file) as cluster:
+        yield cluster
 
 
 @pytest.mark.lab
@@ -66,12 +63,9 @@ def test_without_slurm_the_same_boards_are_taken(mixed: Cluster) -> None:
 def ubuntu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     file: Path = tmp_path_factory.mktemp("ubuntu") / "cluster.yaml"
     file.write_text(UBUNTU, encoding="utf-8")
-    cluster = Cluster(file)
-    cluster.wulfling("lab", "destroy")
-    cluster.wulfling("lab", "up")
-    cluster.wulfling("apply", "-y")
-    yield cluster
-    cluster.wulfling("lab", "destroy")
+    with own_lab(file) as cluster:
+        cluster.wulfling("apply", "-y")
+        yield cluster
 
 
 @pytest.mark.crash

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from boards import Cluster
+from boards import Cluster, own_lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.crash]  # building Slurm takes minutes, once
 
@@ -34,16 +33,10 @@ people:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     file: Path = tmp_path_factory.mktemp("built") / "cluster.yaml"
     file.write_text(FILE, encoding="utf-8")
-    cluster = Cluster(file)
-    keep = bool(os.environ.get("WULFLING_KEEP"))  # as for the other tests here
-    if not keep:
-        cluster.wulfling("lab", "destroy")
-    cluster.wulfling("lab", "up")
-    cluster.wulfling("build")
-    cluster.wulfling("apply", "-y")
-    yield cluster
-    if not keep:
-        cluster.wulfling("lab", "destroy")
+    with own_lab(file) as cluster:
+        cluster.wulfling("build")
+        cluster.wulfling("apply", "-y")
+        yield cluster
 
 
 def test_it_is_built_once(built: Cluster) -> None:

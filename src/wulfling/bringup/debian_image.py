@@ -19,7 +19,6 @@ from wulfling.errors import WulflingError
 from wulfling.lab import image as lab_image
 from wulfling.lab import needs
 from wulfling.lab.archive import DEBIAN
-from wulfling.lab.needs import search_path
 from wulfling.lab.places import cache_root, private_folder
 from wulfling.proc import run
 
@@ -113,21 +112,17 @@ def _make(folder: Path, fresh: Path) -> None:
         '--aptopt=Acquire::http::Timeout "180"',
         *(f"--aptopt={option}" for option in (*lab_image.apt_options(), *_proxy())),
     )
-    environment = {
-        "PATH": search_path(),
-        "LANG": "C.UTF-8",
-        "HOME": str(work),
-        "TMPDIR": str(work),
-        "DEBIAN_FRONTEND": "noninteractive",
-        "EMULATOR": "" if platform.machine() == "aarch64" else str(_EMULATOR),
-        "WORK": str(work),
-        "EARLY": str(early),
-        "LATE": str(late),
-        "IMAGE": str(fresh),
-        "SUITE": recipe.SUITE,
-        "BOOT_MB": str(recipe.BOOT_MB),
-        "ROOT_MB": str(recipe.ROOT_MB),
-    }
+    environment = lab_image.environment(
+        work,
+        EMULATOR="" if platform.machine() == "aarch64" else str(_EMULATOR),
+        WORK=str(work),
+        EARLY=str(early),
+        LATE=str(late),
+        IMAGE=str(fresh),
+        SUITE=recipe.SUITE,
+        BOOT_MB=str(recipe.BOOT_MB),
+        ROOT_MB=str(recipe.ROOT_MB),
+    )
     sources = "".join(f"{line}\n" for line in _sources())
     done = run(words, stdin=sources, check=False, timeout=PATIENCE, env=environment)
     if done.code != 0:

@@ -16,7 +16,6 @@ from pathlib import Path
 from wulfling.errors import WulflingError
 from wulfling.lab import image, needs
 from wulfling.lab.archive import DEBIAN
-from wulfling.lab.needs import search_path
 from wulfling.lab.places import cache_root, private_folder
 from wulfling.lab.record import held
 from wulfling.proc import run
@@ -131,13 +130,16 @@ def _build(wanted: Wanted, proxy: str) -> None:
     for folder in (fresh, work):
         shutil.rmtree(folder, ignore_errors=True)
         private_folder(folder)
+    mirrors = image.own_mirrors(wanted.codename)
     try:
         done = run(
             _words(wanted, proxy, work, fresh),
-            stdin="\n".join((*image.ingredients(wanted.codename).mirrors, "")),
+            stdin="\n".join((*mirrors, "")),
             check=False,
             timeout=PATIENCE,
-            env=_environment(wanted, work),
+            env=image.environment(
+                work, KEYRING=DEBIAN.keyring, SOURCE=SOURCE, MIRRORS="-" if mirrors else ""
+            ),
         )
         if done.code != 0:
             said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-25:])
@@ -159,16 +161,3 @@ def _words(wanted: Wanted, proxy: str, work: Path, fresh: Path) -> Sequence[str]
         '--aptopt=Acquire::Languages "none"',
         *(f"--aptopt={option}" for option in image.apt_options()),
     )
-
-
-def _environment(wanted: Wanted, work: Path) -> dict[str, str]:
-    return {
-        "PATH": search_path(),
-        "LANG": "C.UTF-8",
-        "HOME": str(work),
-        "TMPDIR": str(work),
-        "DEBIAN_FRONTEND": "noninteractive",
-        "KEYRING": DEBIAN.keyring,
-        "SOURCE": SOURCE,
-        "MIRRORS": "-" if image.ingredients(wanted.codename).mirrors else "",
-    }

@@ -29,7 +29,6 @@ GRACE = 12.0  # of these, before a node is asked to come back that may come by i
 POLL = 3.0
 SCRIPT_TIMEOUT = 600.0  # seconds; an installation on a slow card
 
-# What sshd(8) looks at before it believes a key (sshd_config(5), StrictModes).
 _HOSTBASED = ("-o", "BatchMode=yes", "-o", "PreferredAuthentications=hostbased")
 
 
@@ -95,6 +94,8 @@ def _through(node: str, script: str) -> tuple[str, ...]:
 
 
 async def _modes(cluster: Cluster, node: str, way: Address, dial: Dial) -> tuple[str, ...]:
+    """Mode, owner and name of what sshd looks at before it believes a key (sshd_config(5),
+    StrictModes), as far as another board can see it."""
     home = f"/var/local/{cluster.admin}"
     folders = f"/ /var /var/local {home} {home}/.ssh {home}/.ssh/authorized_keys"
     try:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 import shlex
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -22,14 +21,13 @@ from wulfling.node.desk.conversation import HELLO
 from wulfling.transport import pins
 from wulfling.transport.diagnosis import SSH_FAILED, ended
 from wulfling.transport.link import Address, Refused
-from wulfling.transport.ssh import arguments, hung_up, started
+from wulfling.transport.ssh import Connection, arguments, started
 from wulfling.transport.way import way_to
 
 START_TIMEOUT = 60.0
 """Seconds from the start of ssh to the desk's first word, on a slow SD card."""
 
 _NOISE_LIMIT = 1000  # lines that a talkative profile may write before the desk speaks
-_STDERR_KEPT = 1 << 14
 
 # From board to board, by the trust between them; nobody is there to be asked.
 _HOP = "ssh -o BatchMode=yes -o ConnectTimeout=5 -o LogLevel=ERROR --"
@@ -92,17 +90,8 @@ class Door:
         return session
 
 
-class Session:
+class Session(Connection):
     """A running ssh with a desk at its other end."""
-
-    def __init__(self, process: Process, to: Address, user: str) -> None:
-        assert process.stdin
-        assert process.stdout
-        assert process.stderr
-        self._process, self._to, self._user = process, to, user
-        self._writer, self._reader = process.stdin, process.stdout
-        self._said = b""
-        self._listening = asyncio.ensure_future(self._listen(process.stderr))
 
     async def start(self, order: Mapping[str, Any]) -> None:
         """Send the desk and its order; return when it says hello."""
@@ -132,7 +121,7 @@ class Session:
             message = json.loads(line)
             data = await self._reader.readexactly(message.get("bytes", 0))
         except (asyncio.IncompleteReadError, ValueError):
-            if await self._code() == 0:
+            if (await self._over())[0] == 0:
                 return None
             raise await self._end() from None
         if "error" in message:
@@ -140,25 +129,9 @@ class Session:
             raise WulflingError(message["error"], hint=message["hint"], where=where)
         return message, data
 
-    async def close(self) -> None:
-        """Hang up; the desk sees the end of its input and leaves."""
-        await hung_up(self._process)
-        self._listening.cancel()
-
-    async def _listen(self, stderr: asyncio.StreamReader) -> None:
-        while data := await stderr.read(_STDERR_KEPT):
-            self._said = (self._said + data)[-_STDERR_KEPT:]
-
-    async def _code(self) -> int:
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._listening), 2)
-            await asyncio.wait_for(self._process.wait(), 2)
-        code = self._process.returncode
-        return -1 if code is None else code
-
     async def _end(self) -> WulflingError:
         """Why there was no word, or no further one."""
-        code, said = await self._code(), self._said.decode(errors="replace")
+        code, said = await self._over()
         if unknown := re.search(r"sudo: unknown user:? (\S+)", said):
             return NodeFailed(
                 f"there is no account {unknown[1]}", hint="wulfling apply", where=self._to.node

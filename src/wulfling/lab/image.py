@@ -133,16 +133,23 @@ def _build(wanted: Ingredients, image: Path, proxy: str) -> None:
 
 
 def _environment(wanted: Ingredients, work: Path) -> dict[str, str]:
-    """What the build script knows besides its arguments, and nothing of ours."""
+    return environment(
+        work,
+        KEYRING=archive(wanted.release).keyring,
+        MODULE_ROOT=str(modules.MODULE_ROOT),
+        MIRRORS="-" if wanted.mirrors else "",
+    )
+
+
+def environment(work: Path, **more: str) -> dict[str, str]:
+    """What a build script knows besides its arguments: ``more``, and nothing of ours."""
     return {
         "PATH": search_path(),
         "LANG": "C.UTF-8",
         "HOME": str(work),
         "TMPDIR": str(work),
         "DEBIAN_FRONTEND": "noninteractive",
-        "KEYRING": archive(wanted.release).keyring,
-        "MODULE_ROOT": str(modules.MODULE_ROOT),
-        "MIRRORS": "-" if wanted.mirrors else "",
+        **more,
     }
 
 

@@ -164,8 +164,8 @@ class Ssh:
         return await _as_first(to, attempt)
 
 
-class _Session:
-    """A running ssh with the node program at its other end."""
+class Connection:
+    """A running ssh and what it said on stderr, by which its end can be told."""
 
     def __init__(self, process: Process, to: Address, user: str) -> None:
         assert process.stdin
@@ -175,6 +175,27 @@ class _Session:
         self._writer, self._reader = process.stdin, process.stdout
         self._said = b""
         self._listening = asyncio.ensure_future(self._listen(process.stderr))
+
+    async def close(self) -> None:
+        """Hang up: the other side sees the end of its input."""
+        await hung_up(self._process)
+        self._listening.cancel()
+
+    async def _listen(self, stderr: asyncio.StreamReader) -> None:
+        while data := await stderr.read(_STDERR_KEPT):
+            self._said = (self._said + data)[-_STDERR_KEPT:]
+
+    async def _over(self) -> tuple[int, str]:
+        """How ssh ended, -1 when it has not, and the end of what it said."""
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._listening), _HANG_UP)
+            await asyncio.wait_for(self._process.wait(), _HANG_UP)
+        code = self._process.returncode
+        return -1 if code is None else code, self._said.decode(errors="replace")
+
+
+class _Session(Connection):
+    """A running ssh with the node program at its other end."""
 
     async def start(self, shipped: Program) -> None:
         """Bring the program to life; it then waits for its first message."""
@@ -206,10 +227,6 @@ class _Session:
         if error := await self._end():
             raise error
 
-    async def close(self) -> None:
-        await hung_up(self._process)
-        self._listening.cancel()
-
     async def _loader_speaks(self) -> dict[str, Any]:
         for _ in range(_NOISE_LIMIT):
             line = await self._line()
@@ -231,20 +248,10 @@ class _Session:
         with suppress(ConnectionError):
             await self._writer.drain()
 
-    async def _listen(self, stderr: asyncio.StreamReader) -> None:
-        while data := await stderr.read(_STDERR_KEPT):
-            self._said = (self._said + data)[-_STDERR_KEPT:]
-
     async def _end(self) -> WulflingError | None:
         """Why the program ended, or None when it ended well."""
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._listening), _HANG_UP)
-            await asyncio.wait_for(self._process.wait(), _HANG_UP)
-        code = self._process.returncode
-        said = self._said.decode(errors="replace")
-        if code == 0:
-            return None
-        return ended(self._to, self._user, -1 if code is None else code, said)
+        code, said = await self._over()
+        return ended(self._to, self._user, code, said) if code else None
 
     @staticmethod
     def _too_old(version: str) -> bool:
