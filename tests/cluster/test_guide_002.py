@@ -9,6 +9,32 @@ from boards import ROOT, Cluster
 
 pytestmark = pytest.mark.lab
 
+# What a board does to ranks that share its CPU, made certain: they are still in MPI when the
+# first one has left it (pmodels/mpich#6596).
+LATE = """
+import time
+import wulfling_mpi
+from mpi4py import MPI
+
+world = MPI.COMM_WORLD
+
+
+class Late:
+    monotonic = time.monotonic
+
+    def sleep(seconds):
+        end = time.monotonic() + (0.2 if world.rank < world.size - 1 else 0)
+        while time.monotonic() < end:
+            world.Iprobe()
+        time.sleep(seconds)
+
+
+wulfling_mpi.time = Late
+ranks = world.gather(world.rank)
+if ranks:
+    print(len(ranks), "ranks")
+"""
+
 # The guide's batch script as it stands there (2-58), --mem=10mb included.
 SUBMIT = """#!/usr/bin/sh
 
@@ -90,6 +116,13 @@ def test_2_63_mpi4py_under_srun_is_one_world(cluster: Cluster) -> None:
     assert sorted(line.split()[3] for line in lines) == ["0", "1", "2", "3"]
     assert {line.split()[5] for line in lines} == {"4"}
     assert {line.split()[7] for line in lines} == {"rpnode01", "rpnode02"}
+
+
+def test_2_63_ranks_that_leave_late_do_not_wait_for_ever(cluster: Cluster) -> None:
+    """Three of four come out of the last barrier a fifth of a second after the fourth."""
+    cluster.pi(f"cat > late.py << 'EOF'\n{LATE}EOF")
+    for _ in range(3):
+        assert cluster.pi("timeout 60 srun -N 2 -n 4 python3 late.py") == "4 ranks\n"
 
 
 def test_2_22_home_is_one_place_for_all_boards(cluster: Cluster) -> None:

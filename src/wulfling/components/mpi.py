@@ -16,8 +16,10 @@ from wulfling.node.resources.wheel import Wheel
 
 FAREWELL = '''"""Lets all ranks meet at the end of a program that uses mpi4py. Written by wulfling.
 
-MPICH before 4.2 waits in MPI_Finalize without answering peers whose connection is not complete
-yet (pmodels/mpich#6596). After each rank has heard from each other one, all are complete.
+MPICH before 4.2 waits in MPI_Finalize for an answer of each peer, and then for all of them in a
+barrier in which it answers nobody (pmodels/mpich#6596). Who is still at work elsewhere in MPI
+answers a peer that is there already, lets it go on to that barrier, and later waits for its
+answer for ever. So all ranks meet, and then none of them listens until all have left.
 """
 
 import atexit
@@ -36,10 +38,7 @@ def meet():
     for _ in range(2):
         world.alltoall([None] * world.size)
         world.Barrier()
-    end = time.monotonic() + 0.3
-    while time.monotonic() < end:
-        world.Iprobe()
-        time.sleep(0.005)
+    time.sleep(0.5)  # as much later may the last one leave, where ranks share a CPU
 
 
 atexit.register(meet)
