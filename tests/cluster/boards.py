@@ -15,6 +15,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "raspi-hpc.yaml"
+MIXED = "mixed"
+ONE_SLURM = "slurm:\n  build: {version: 24.11.5, source: trixie}\n"
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,18 @@ class Cluster:
 def cluster_file(folder: Path, name: str) -> Path:
     """The example's cluster under another name, so that tests never meet a user's lab.
 
-    WULFLING_RELEASE=trixie makes its boards of another Debian release.
+    WULFLING_RELEASE=trixie makes its boards of another Debian release; with "mixed" it is
+    rpnode02 alone that has trixie, and Slurm is one version, built for the others.
     """
     file = folder / "cluster.yaml"
     text = EXAMPLE.read_text(encoding="utf-8")
     assert "cluster: raspi-hpc\n" in text
     text = text.replace("cluster: raspi-hpc\n", f"cluster: {name}\n")
-    if release := os.environ.get("WULFLING_RELEASE"):
+    release = os.environ.get("WULFLING_RELEASE")
+    if release == MIXED:
+        text = text.replace("rpnode02: {", "rpnode02: {release: trixie, ")
+        text = text.replace("slurm:\n", ONE_SLURM)
+    elif release:
         text = text.replace("{address:", f"{{release: {release}, address:")
     file.write_text(text, encoding="utf-8")
     return file

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wulfling.model.cluster import Cluster, Hardware, Node, Role
+from wulfling.model.mpich import for_all
 from wulfling.model.resource import Resource
 from wulfling.model.wheels import pinned
 from wulfling.node.resources.block import Block
 from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
+from wulfling.node.resources.libraries import Libraries
 from wulfling.node.resources.link import Link
 from wulfling.node.resources.packages import Packages
 from wulfling.node.resources.wheel import Wheel
@@ -44,6 +46,15 @@ def meet():
 atexit.register(meet)
 '''
 
+FOLDER = "/usr/local/lib/wulfling/mpich"
+"""Where boards have the one MPICH for all."""
+
+# The first of ld.so.conf.d, before that of any architecture's own folders.
+LOADER = "/etc/ld.so.conf.d/00-wulfling-mpich.conf"
+
+# mpiexec starts the last one on the other boards, in the folder where itself was found.
+PROGRAMS = ("mpiexec", "mpiexec.hydra", "mpirun", "hydra_pmi_proxy")
+
 TRIPLETS = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
 
 
@@ -59,7 +70,8 @@ def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
             names=("g++", "gcc", "gfortran", "libmpich-dev", "make"),
             why="mpicc, mpicxx and mpifort",
         )
-    yield from _mpi4py(hardware)
+    yield from _one_for_all(cluster, hardware)
+    yield from _mpi4py(cluster, hardware)
     yield from _settings(cluster, hardware)
 
 
@@ -97,16 +109,45 @@ def _settings(cluster: Cluster, hardware: Hardware) -> Iterator[Resource]:
         )
 
 
-def _mpi4py(hardware: Hardware) -> Iterator[Resource]:
+def _one_for_all(cluster: Cluster, hardware: Hardware) -> Iterator[Resource]:
+    """The same MPICH as the other boards have, found before the distribution's, whose compilers
+    stay: a program of theirs asks for libmpich.so.12."""
+    pin = for_all(hardware)
+    if not cluster.mpich or pin is None:
+        return
+    yield Wheel(
+        distribution=pin.distribution,
+        version=pin.version,
+        blob=pin.sha256,
+        into=FOLDER,
+        why="the MPICHs of these boards' distributions cannot share a job; this one is on all",
+    )
+    yield Libraries(
+        path=LOADER,
+        folder=f"{FOLDER}/lib",
+        names=(("libmpich.so.12", "libmpi.so.12"),),
+        why="every program that asks for MPICH gets this one, by the name of the MPI ABI and by"
+        " Debian's",
+    )
+    for name in PROGRAMS:
+        yield Link(
+            path=f"/usr/local/bin/{name}",
+            target=f"{FOLDER}/bin/{name}",
+            why="mpiexec and what it starts on the other boards are of one release",
+        )
+
+
+def _mpi4py(cluster: Cluster, hardware: Hardware) -> Iterator[Resource]:
     pin = pinned("mpi4py", hardware.python, hardware.arch)
     triplet = TRIPLETS.get(hardware.arch)
     if pin is None or triplet is None:
         return
-    yield Link(
-        path=f"/usr/lib/{triplet}/libmpi.so.12",
-        target="libmpich.so.12",
-        why="the name under which the MPI ABI, and so mpi4py, looks for MPICH",
-    )
+    if not cluster.mpich:
+        yield Link(
+            path=f"/usr/lib/{triplet}/libmpi.so.12",
+            target="libmpich.so.12",
+            why="the name under which the MPI ABI, and so mpi4py, looks for MPICH",
+        )
     yield Wheel(
         distribution=pin.distribution,
         version=pin.version,

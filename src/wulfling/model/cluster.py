@@ -206,6 +206,7 @@ class Cluster:
     secrets: Secrets | None = None  # None: the head has not been reached
     cards: Cards = Cards()
     gateway: Gateway = Gateway()
+    mpich: str = ""  # the release that all boards get where theirs cannot share a job; "": theirs
 
     @property
     def software(self) -> str:

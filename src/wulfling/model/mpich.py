@@ -1,10 +1,11 @@
-"""Which MPICH a board has from its distribution, and so whose ranks it can talk to."""
+"""Which MPICH a board has, its distribution's or one for all, and so whose ranks it can talk to."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from wulfling.model.cluster import Hardware
+from wulfling.model.wheels import WheelPin, pinned
 
 PACKAGED = {
     ("debian", "12"): "4.0",
@@ -41,3 +42,15 @@ def packaged(hardware: Hardware) -> Mpich | None:
     if release is None:
         return None
     return Mpich(release, "UCX" if hardware.arch in ON_UCX else "ch3")
+
+
+def for_all(hardware: Hardware) -> WheelPin | None:
+    """PyPI's MPICH, the same for boards of any release; ``None`` where it has none (32 bits)."""
+    return pinned("mpich", hardware.python, hardware.arch)
+
+
+def on_board(hardware: Hardware, one: str) -> Mpich | None:
+    """What a board has where all get ``one`` release ("5.0.2"), or with "" each its own."""
+    if one and for_all(hardware) is not None:
+        return Mpich(".".join(one.split(".")[:2]), "UCX")
+    return packaged(hardware)

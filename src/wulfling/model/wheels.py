@@ -2,6 +2,7 @@
 
 Debian's python3-mpi4py is built on Open MPI: with MPICH and srun it starts as many worlds as
 ranks. The wheel from PyPI finds whatever implements the MPI ABI under the name libmpi.so.12.
+PyPI's mpich is MPICH itself, the same for boards of any release (manylinux_2_28).
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class WheelPin:
-    """One file: ``python`` as "3.11", ``arch`` as dpkg names it, ``sha256`` in hexadecimal."""
+    """One file: ``python`` as "3.11", or "3" for any; ``arch`` as dpkg names it; ``sha256`` in
+    hexadecimal."""
 
     distribution: str
     version: str
@@ -20,7 +22,7 @@ class WheelPin:
     sha256: str
 
 
-WHEELS = tuple(
+MPI4PY = tuple(
     WheelPin("mpi4py", "4.1.2", python, arch, sha256)
     for python, arch, sha256 in (
         ("3.10", "amd64", "1b3fc4f09e9be07a8ab9970a1f426e31b3dadb93f0bebb0559581b601aec9f7a"),
@@ -34,11 +36,21 @@ WHEELS = tuple(
     )
 )
 
+MPICH = tuple(
+    WheelPin("mpich", "5.0.2", "3", arch, sha256)
+    for arch, sha256 in (
+        ("amd64", "8fed465ebff269ea2ebac179a25de02671ddf8df476e0f115be089015015cfd4"),
+        ("arm64", "992ae6ebb0da97d49d7a67000ae8112da9a3825da1bb1e6f1d196428a0410f2d"),
+    )
+)
+
+WHEELS = (*MPI4PY, *MPICH)
+
 
 def pinned(distribution: str, python: str, arch: str) -> WheelPin | None:
     """The pin for a board's Python ("3.11.2" or "3.11") and architecture, if there is one."""
-    minor = ".".join(python.split(".")[:2])
+    major, minor = python.split(".", 1)[0], ".".join(python.split(".")[:2])
     for pin in WHEELS:
-        if (pin.distribution, pin.python, pin.arch) == (distribution, minor, arch):
+        if (pin.distribution, pin.arch) == (distribution, arch) and pin.python in (minor, major):
             return pin
     return None

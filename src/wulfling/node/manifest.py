@@ -14,6 +14,7 @@ from wulfling.node.resources import account
 from wulfling.node.resources.blob import Blob
 from wulfling.node.resources.block import Block
 from wulfling.node.resources.file import File, sync_directory, write_atomically
+from wulfling.node.resources.libraries import Libraries
 from wulfling.node.resources.quota import Quota
 from wulfling.node.resources.service import Service, is_ours
 from wulfling.node.resources.slurm import Association
@@ -97,6 +98,8 @@ def retired(
     for kind, _, name in gone:
         if kind == "block":
             yield Block(path=name, text="")
+        if kind == "libraries":
+            yield Libraries(path=name, folder="")
         known = kind == "link" or (kind in ("file", "blob") and name in owned.files)
         if known and os.path.lexists(board.path(name)):
             yield Retired(path=name, sha256=owned.files.get(name, ""))

@@ -1,15 +1,31 @@
-"""Which boards can be ranks of one MPI job: a warning where a partition would hold others."""
+"""Which boards can be ranks of one MPI job: those of a partition, with one MPICH for all where
+their own cannot talk to each other, and a warning where that does not help."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from wulfling.errors import WulflingError
 from wulfling.model.cluster import Cluster, Node, Role
-from wulfling.model.mpich import Mpich, packaged
+from wulfling.model.mpich import Mpich, for_all, on_board
 from wulfling.spec.nodeset import fold
 
 Kinds = Mapping[Mpich, tuple[Node, ...]]
+
+
+def settled(cluster: Cluster) -> Cluster:
+    """The cluster with one MPICH for all, where a partition (or, without Slurm, the machinefile)
+    has boards whose own could not share a job. The others keep what their distribution has."""
+    for _, kinds in _apart(cluster):
+        pins = [
+            pin
+            for nodes in kinds.values()
+            if (node := nodes[0]).hardware and (pin := for_all(node.hardware))
+        ]
+        if len(pins) > 1:
+            return replace(cluster, mpich=pins[0].version)
+    return cluster
 
 
 def warnings(cluster: Cluster) -> tuple[WulflingError, ...]:
@@ -27,15 +43,20 @@ def warnings(cluster: Cluster) -> tuple[WulflingError, ...]:
 
 
 def _apart(cluster: Cluster) -> Iterator[tuple[str, Kinds]]:
-    """Partitions, "" for a machinefile, with more than one MPICH; the boards by theirs."""
-    partitions = {"": tuple(node.name for node in cluster.nodes)}
+    """Partitions, "" for a machinefile, with more than one MPICH; the boards by theirs. Slurm
+    starts ranks on compute nodes alone, a machinefile may name any board."""
+    partitions = {"": cluster.nodes}
     if cluster.slurm is not None:
-        partitions = {each.name: each.nodes for each in cluster.slurm.partitions}
+        compute = cluster.having(Role.COMPUTE)
+        partitions = {
+            each.name: tuple(node for node in compute if node.name in each.nodes)
+            for each in cluster.slurm.partitions
+        }
     for name, members in partitions.items():
         kinds: dict[Mpich, tuple[Node, ...]] = {}
-        for node in cluster.having(Role.COMPUTE):
-            found = packaged(node.hardware) if node.hardware else None
-            if node.name in members and found is not None:
+        for node in members:
+            found = on_board(node.hardware, cluster.mpich) if node.hardware else None
+            if found is not None:
                 kinds[found] = (*kinds.get(found, ()), node)
         if len(kinds) > 1:
             yield name, kinds

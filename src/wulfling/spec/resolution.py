@@ -24,7 +24,7 @@ from wulfling.model.cluster import (
     Slurm,
     SlurmBuild,
 )
-from wulfling.spec import notation, releases
+from wulfling.spec import mpi, notation, releases
 from wulfling.spec.members import Member, members, network_of
 from wulfling.spec.schema import (
     CardsSpec,
@@ -78,7 +78,7 @@ def resolve(
         gateway=_gateway(spec.gateway, virtual),
     )
     releases.check(cluster)
-    return cluster
+    return mpi.settled(cluster)
 
 
 def shares(spec: Spec, nodes: tuple[Member, ...]) -> Mapping[str, str]:

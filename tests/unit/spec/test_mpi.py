@@ -1,4 +1,4 @@
-"""Boards whose MPI cannot talk to each other: which partitions, said how, and what to do."""
+"""Boards whose MPI cannot talk to each other: which get another, and what is said of the rest."""
 
 from __future__ import annotations
 
@@ -48,22 +48,38 @@ def cluster(*systems: str, partitions: tuple[Partition, ...] = ()) -> Cluster:
     )
 
 
-def test_two_releases_in_one_partition_are_told_with_the_ways_out() -> None:
-    (warning,) = mpi.warnings(cluster("debian 12 arm64", "debian 12 arm64", "debian 13 arm64"))
+def test_two_releases_in_one_partition_get_one_mpich_and_no_warning() -> None:
+    before = cluster("debian 12 arm64", "debian 12 arm64", "debian 13 arm64")
+    after = mpi.settled(before)
+    assert after == replace(before, mpich="5.0.2")
+    assert mpi.warnings(after) == ()
+
+
+def test_a_32_bit_system_among_64_bit_ones_is_told_with_the_ways_out() -> None:
+    before = cluster("debian 12 armhf", "debian 12 arm64", "debian 12 arm64")
+    assert mpi.settled(before) == before  # it would help nobody
+    (warning,) = mpi.warnings(before)
     assert warning.where == "partition batch"
     assert warning.message == (
-        "it has pi[01-02] with MPICH 4.0 on UCX and pi03 with MPICH 4.2 on UCX:"
+        "it has pi01 with MPICH 4.0 on ch3 and pi[02-03] with MPICH 4.0 on UCX:"
         " ranks of one MPI job that meet across them wait for ever"
     )
     assert warning.hint == (
-        "give each of these groups a partition of its own, or install Debian 12 arm64 on pi03"
+        "give each of these groups a partition of its own, or install Debian 12 arm64 on pi01"
     )
 
 
-def test_a_32_bit_system_among_64_bit_ones_is_told() -> None:
-    (warning,) = mpi.warnings(cluster("debian 12 armhf", "debian 12 arm64", "debian 12 arm64"))
-    assert "pi01 with MPICH 4.0 on ch3" in warning.message
-    assert "install Debian 12 arm64 on pi01" in warning.hint
+def test_one_mpich_for_the_others_does_not_silence_the_32_bit_system() -> None:
+    after = mpi.settled(cluster("debian 12 armhf", "debian 12 arm64", "debian 13 arm64"))
+    assert after.mpich == "5.0.2"
+    (warning,) = mpi.warnings(after)
+    assert "pi01 with MPICH 4.0 on ch3 and pi[02-03] with MPICH 5.0 on UCX" in warning.message
+
+
+def test_an_architecture_that_pypi_has_nothing_for_is_told_of() -> None:
+    before = cluster("debian 12 ppc64el", "debian 13 ppc64el")
+    assert mpi.settled(before) == before
+    assert len(mpi.warnings(before)) == 1
 
 
 @pytest.mark.parametrize(
@@ -78,20 +94,26 @@ def test_a_32_bit_system_among_64_bit_ones_is_told() -> None:
 )
 def test_boards_that_talk_and_boards_that_nobody_knows_are_not(systems: tuple[str, ...]) -> None:
     assert mpi.warnings(cluster(*systems)) == ()
+    assert mpi.settled(cluster(*systems)).mpich == ""
 
 
-def test_a_partition_for_each_release_is_a_way_out() -> None:
+def test_with_a_partition_for_each_release_they_keep_their_own() -> None:
     partitions = (Partition("twelve", ("pi01",), default=True), Partition("thirteen", ("pi02",)))
-    assert mpi.warnings(cluster("debian 12 arm64", "debian 13 arm64", partitions=partitions)) == ()
+    apart = cluster("debian 12 arm64", "debian 13 arm64", partitions=partitions)
+    assert mpi.warnings(apart) == ()
+    assert mpi.settled(apart) == apart
 
 
-def test_a_board_that_computes_nothing_does_not_count() -> None:
+def test_a_board_that_computes_nothing_counts_where_a_machinefile_may_name_it() -> None:
     mixed = cluster("debian 12 arm64", "debian 13 arm64")
     server = replace(mixed.nodes[1], roles=frozenset({Role.STORAGE}))
-    assert mpi.warnings(replace(mixed, nodes=(mixed.nodes[0], server))) == ()
+    mixed = replace(mixed, nodes=(mixed.nodes[0], server))
+    assert mpi.settled(mixed) == mixed
+    assert mpi.settled(replace(mixed, slurm=None)).mpich == "5.0.2"
 
 
 def test_without_slurm_a_machinefile_may_name_any_board() -> None:
-    (warning,) = mpi.warnings(replace(cluster("debian 12 arm64", "debian 13 arm64"), slurm=None))
+    boards = cluster("debian 12 armhf", "debian 12 arm64")
+    (warning,) = mpi.warnings(replace(boards, slurm=None))
     assert warning.where == "machinefile"
     assert warning.hint.startswith("give each of these groups a machinefile of its own")

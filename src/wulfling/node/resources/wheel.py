@@ -1,4 +1,4 @@
-"""A Python wheel, unpacked where the board's own Python finds it."""
+"""A Python wheel, unpacked where the board's own Python finds it, or into a folder of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from wulfling.node.resources.file import sync_directory, write_atomically
 
 @dataclass(frozen=True, kw_only=True)
 class Wheel(Resource):
-    """A distribution in the directory ``into``; ``blob`` is the sha256 of its .whl file."""
+    """A distribution in the directory ``into``; ``blob`` is the sha256 of its .whl file.
+
+    What a wheel has for the prefix of an installation (``.data/data``: programs, libraries) goes
+    to ``into`` as well. Wheels with other kinds of data are not for us.
+    """
 
     kind: ClassVar[str] = "wheel"
 
@@ -49,19 +53,29 @@ class Wheel(Resource):
         for old in folder.glob(f"{self._escaped()}-*.dist-info"):
             _uninstall(folder, old)
         with zipfile.ZipFile(io.BytesIO(data)) as wheel:
-            wheel.extractall(folder)
+            members = wheel.infolist()
+            for member in members:
+                member.filename = _placed(member.filename)
+            wheel.extractall(folder, members)
+            for member in members:  # zipfile leaves out that a file may be executed
+                if not member.is_dir() and member.external_attr >> 16 & 0o111:
+                    (folder / member.filename).chmod(0o755)
         os.sync()  # the mark says that all files are on the disk, not that they soon will be
         mark = board.path(f"{self._dist_info()}/WULFLING")
         write_atomically(mark, f"{self.blob}\n", mode=0o644, uid=0, gid=0)
 
     def commands(self) -> tuple[str, ...]:
         return (
-            f"sudo pip install --break-system-packages --prefix /usr/local"
+            f"sudo pip install --break-system-packages --target {self.into}"
             f" {self.distribution}=={self.version}",
         )
 
     def undo(self) -> tuple[str, ...]:
-        return (f"sudo rm -r {self.into}/{self.distribution} {self._dist_info()}",)
+        names = "s/,.*//; s,^[^/]*[.]data/data/,,"
+        return (
+            f"cd {self.into} && sed '{names}' {self._dist_info()}/RECORD | sudo xargs rm",
+            f"sudo rm -r {self._dist_info()}",
+        )
 
     def _dist_info(self) -> str:
         return f"{self.into}/{self._escaped()}-{self.version}.dist-info"
@@ -69,6 +83,14 @@ class Wheel(Resource):
     def _escaped(self) -> str:
         """The name as it is part of file names (PyPA, binary distribution format)."""
         return self.distribution.replace("-", "_")
+
+
+def _placed(name: str) -> str:
+    """Where a file of a wheel goes, from the folder that the wheel is unpacked into."""
+    first, _, rest = name.partition("/")
+    if first.endswith(".data") and rest.startswith("data/") and rest != "data/":
+        return rest.removeprefix("data/")
+    return name
 
 
 def _uninstall(folder: Path, dist_info: Path) -> None:
@@ -81,7 +103,7 @@ def _uninstall(folder: Path, dist_info: Path) -> None:
     record = dist_info / "RECORD"
     lines = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
     for line in lines:
-        place = (folder / line.split(",")[0]).resolve()
+        place = (folder / _placed(line.split(",")[0])).resolve()
         if place.is_relative_to(folder.resolve()) and dist_info not in place.parents:
             place.unlink(missing_ok=True)
     shutil.rmtree(dist_info)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import subprocess
 import zipfile
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def test_cut_off_while_it_unpacked(
 ) -> None:
     install(board, "4.0", OLD)
 
-    def power_cut(self: zipfile.ZipFile, path: Path) -> None:
+    def power_cut(self: zipfile.ZipFile, path: Path, members: object) -> None:
         self.extract("mpi4py/__init__.py", path)
         raise KeyboardInterrupt
 
@@ -117,6 +118,55 @@ def test_a_record_that_points_elsewhere_removes_nothing(board: Board, root: Path
     (info / "RECORD").write_text("../../../../../etc/passwd,,\n/etc/passwd,,\n")
     install(board, "4.1", NEW)
     assert (root / "etc/passwd").exists()
+
+
+PROGRAM = "mpich-5.0.2.data/data/bin/mpiexec"
+
+
+def with_program(version: str, name: str = PROGRAM) -> bytes:
+    """A wheel that brings a program for the prefix of the installation, as MPICH's does."""
+    data = packed(version, name, distribution="mpich")
+    target = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(data)) as plain,
+        zipfile.ZipFile(target, "w") as archive,
+    ):
+        for member in plain.infolist():
+            member.external_attr = (0o100755 if member.filename == name else 0o100644) << 16
+            archive.writestr(member, plain.read(member.filename))
+    return target.getvalue()
+
+
+def test_programs_go_to_the_prefix_and_can_be_executed(board: Board, packages: Path) -> None:
+    data = with_program("5.0.2")
+    board.blob = lambda sha256: data
+    one = wheel("5.0.2", data, "mpich")
+    one.converge(board, None)
+    assert one.observe(board) == one
+    assert (packages / "bin/mpiexec").stat().st_mode & 0o777 == 0o755
+    assert not (packages / "mpich-5.0.2.dist-info/METADATA").stat().st_mode & 0o111
+    assert sorted(place.name for place in packages.iterdir()) == ["bin", "mpich-5.0.2.dist-info"]
+
+
+def test_another_version_takes_the_programs_of_the_old_one_away(
+    board: Board, packages: Path
+) -> None:
+    for version, name in (("5.0.2", PROGRAM), ("5.0.3", "mpich-5.0.3.data/data/bin/mpirun")):
+        data = with_program(version, name)
+        board.blob = {hashlib.sha256(data).hexdigest(): data}.__getitem__
+        wheel(version, data, "mpich").converge(board, None)
+    assert [place.name for place in (packages / "bin").iterdir()] == ["mpirun"]
+
+
+def test_what_a_person_would_type_to_take_it_back(board: Board, packages: Path, root: Path) -> None:
+    data = with_program("5.0.2")
+    board.blob = lambda sha256: data
+    one = wheel("5.0.2", data, "mpich")
+    one.converge(board, None)
+    for command in one.undo():
+        plain = command.replace("sudo ", "").replace("/usr/", f"{root}/usr/")
+        subprocess.run(["bash", "-c", plain], check=False)
+    assert not [place for place in packages.rglob("*") if place.is_file()]
 
 
 def test_names_with_a_dash(board: Board) -> None:
