@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "raspi-hpc.yaml"
+RELEASE = os.environ.get("WULFLING_RELEASE", "")
 MIXED = "mixed"
 ONE_SLURM = "slurm:\n  build: {version: 24.11.5, source: trixie}\n"
 
@@ -88,12 +89,11 @@ def cluster_file(folder: Path, name: str) -> Path:
     text = EXAMPLE.read_text(encoding="utf-8")
     assert "cluster: raspi-hpc\n" in text
     text = text.replace("cluster: raspi-hpc\n", f"cluster: {name}\n")
-    release = os.environ.get("WULFLING_RELEASE")
-    if release == MIXED:
+    if RELEASE == MIXED:
         text = text.replace("rpnode02: {", "rpnode02: {release: trixie, ")
         text = text.replace("slurm:\n", ONE_SLURM)
-    elif release:
-        text = text.replace("{address:", f"{{release: {release}, address:")
+    elif RELEASE:
+        text = text.replace("{address:", f"{{release: {RELEASE}, address:")
     file.write_text(text, encoding="utf-8")
     return file
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from boards import Cluster
+from boards import MIXED, RELEASE, Cluster
 
 from wulfling.transport import pins
 
@@ -94,7 +93,7 @@ def estrange(cluster: Cluster, node: str, user: str, password: str, more: str = 
 def four_strangers(folder: Path, name: str) -> Strangers:
     """Boot the boards of a lab called ``name``, and forget all that is known of them."""
     file = folder / "cluster.yaml"
-    release = os.environ.get("WULFLING_RELEASE", "bookworm")  # as for the other tests here
+    release = RELEASE if RELEASE not in ("", MIXED) else "bookworm"
     file.write_text(FILE.format(name=name, release=release), encoding="utf-8")
     found = Strangers(file)
     found.wulfling("lab", "destroy")
