@@ -17,7 +17,7 @@ C = r"""
 
 int main(int argc, char **argv)
 {
-    char host[MPI_MAX_PROCESSOR_NAME], said[MPI_MAX_LIBRARY_VERSION_STRING];
+    char host[MPI_MAX_PROCESSOR_NAME], said[MPI_MAX_LIBRARY_VERSION_STRING], *version;
     int rank, size, sum, length;
 
     MPI_Init(&argc, &argv);
@@ -27,7 +27,9 @@ int main(int argc, char **argv)
     MPI_Get_processor_name(host, &length);
     MPI_Get_library_version(said, &length);
     *strchr(said, '\n') = 0;
-    printf("%d %d %s %s\n", size, sum, host, strrchr(said, '\t') + 1);
+    for (version = strchr(said, 0); version[-1] > ' '; version--)
+        ;
+    printf("%d %d %s %s\n", size, sum, host, version);
     MPI_Barrier(MPI_COMM_WORLD);
     sleep(1);
     MPI_Finalize();
