@@ -23,6 +23,15 @@ def test_no_pin_for_what_pypi_has_not(python: str, arch: str) -> None:
     assert pinned("mpi4py", python, arch) is None
 
 
+@pytest.mark.parametrize("python", ["3.10.12", "3.11.2", "3.13", "3.99"])
+def test_mpich_is_the_same_file_for_every_python(python: str) -> None:
+    pin = pinned("mpich", python, "arm64")
+    assert pin is not None
+    assert pin.arch == "arm64"
+    assert pin is pinned("mpich", "3.11", "arm64")
+    assert pinned("mpich", python, "armhf") is None
+
+
 def test_another_distribution() -> None:
     assert pinned("numpy", "3.11", "arm64") is None
 

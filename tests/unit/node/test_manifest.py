@@ -24,6 +24,7 @@ from wulfling.node.resources.blob import Blob
 from wulfling.node.resources.block import Block
 from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
+from wulfling.node.resources.libraries import Libraries
 from wulfling.node.resources.link import Link
 from wulfling.node.resources.quota import Quota
 from wulfling.node.resources.service import Service
@@ -130,6 +131,12 @@ def test_files_links_and_blocks_go_and_directories_stay(
     assert not (root / "etc/link").is_symlink()
     assert (root / "etc/fstab").read_text() == "theirs\n"
     assert (root / "srv").is_dir()
+
+
+def test_programs_find_the_distributions_libraries_again(board: Board, manifest: Path) -> None:
+    ours = Libraries(path="/etc/ld.so.conf.d/00-one.conf", folder="/opt/one/lib")
+    write_manifest(board, (*DECLARED, ours), keep=False)
+    assert list(retired(board, DECLARED)) == [Libraries(path=ours.path, folder="")]
 
 
 def test_a_file_that_somebody_else_has_written_to_is_theirs(

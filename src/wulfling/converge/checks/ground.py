@@ -30,7 +30,7 @@ STEP = (
     " chronyc -a makestep > /dev/null"
 )
 NAMES = ("block:/etc/hosts", "hostname:")
-PACKAGES = ("packages:", "wheel:", "blob:")
+PACKAGES = ("packages:", "wheel:", "libraries:", "blob:")
 PEOPLE = ("user:", "group:")
 ACCESS = (
     "file:/etc/ssh/",
