@@ -125,7 +125,8 @@ def _one_for_all(cluster: Cluster, hardware: Hardware) -> Iterator[Resource]:
     yield Libraries(
         path=LOADER,
         folder=f"{FOLDER}/lib",
-        names=(("libmpich.so.12", "libmpi.so.12"),),
+        # mpi4py tries the last one as well, and where there are compilers would load Debian's.
+        names=(("libmpich.so.12", "libmpi.so.12"), ("libmpi.so", "libmpi.so.12")),
         why="every program that asks for MPICH gets this one, by the name of the MPI ABI and by"
         " Debian's",
     )

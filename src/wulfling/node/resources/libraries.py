@@ -26,8 +26,9 @@ class Libraries(Resource):
 
     ``names`` are pairs of a name that programs ask for and the library of the folder that they
     get. The first is a library of its own, without code, which loads the second: the loader's
-    list has each library under the name within it, so that a link would not be found. Without
-    a folder there is neither the file nor its entry.
+    list has each library under the name within it, so that a link would not be found. It stays
+    out of the way of linkers in a folder of its own, below ``folder``. Without a folder there is
+    neither the file nor its entry.
     """
 
     kind: ClassVar[str] = "libraries"
@@ -43,20 +44,20 @@ class Libraries(Resource):
     def observe(self, board: Board) -> Libraries:
         """What the file says, and of ``names`` those that programs get from the folder."""
         text = board.text(self.path)
-        if text is None or text.strip() != self.folder or not self.folder:
-            there = "" if text is None else text.strip() or "nowhere"
+        if text is None or text != self._entry or not self.folder:
+            there = "" if text is None else text.partition("\n")[0] or "nowhere"
             return Libraries(path=self.path, folder=there)
-        folder = self.folder
         first: dict[str, str] = {}
         for name, place in _FOUND.findall(board.run(LISTED)):
             first.setdefault(name, place)
         right = tuple(
             (name, library)
             for name, library in self.names
-            if board.text(f"{folder}/{name}") == self._stand_in(board, name, library)
-            and all(first.get(each) == f"{folder}/{each}" for each in (name, library))
+            if board.text(f"{self._names}/{name}") == self._stand_in(board, name, library)
+            and first.get(name) == f"{self._names}/{name}"
+            and first.get(library) == f"{self.folder}/{library}"
         )
-        return Libraries(path=self.path, folder=folder, names=right)
+        return Libraries(path=self.path, folder=self.folder, names=right)
 
     def converge(self, board: Board, observed: Resource | None) -> None:
         """Write the libraries, then the file, then let the loader read it. What a power cut
@@ -65,8 +66,9 @@ class Libraries(Resource):
             text = self._stand_in(board, name, library)
             if not text:
                 raise WulflingError(f"{self.folder}/{library} is no shared library of 64 bits")
-            self._write(board, f"{self.folder}/{name}", text)
-        self._write(board, self.path, f"{self.folder}\n")
+            board.path(self._names).mkdir(exist_ok=True)
+            self._write(board, f"{self._names}/{name}", text)
+        self._write(board, self.path, self._entry)
         board.run(["ldconfig"])
         if not self.folder:
             place = board.path(self.path)
@@ -78,13 +80,23 @@ class Libraries(Resource):
             return self.undo()
         make = tuple(
             f"gcc -shared -nostdlib -Wl,-soname,{name} -Wl,--no-as-needed"
-            f" {self.folder}/{library} -o {name} && sudo cp {name} {self.folder}/"
+            f" {self.folder}/{library} -o {name} && sudo install -D -t {self._names} {name}"
             for name, library in self.names
         )
-        return (*make, f"echo {self.folder} | sudo tee {self.path}", "sudo ldconfig")
+        lines = " ".join(self._entry.split())
+        return (*make, f"printf '%s\\n' {lines} | sudo tee {self.path}", "sudo ldconfig")
 
     def undo(self) -> tuple[str, ...]:
         return (f"sudo rm {self.path}", "sudo ldconfig")
+
+    @property
+    def _names(self) -> str:
+        return f"{self.folder}/names"
+
+    @property
+    def _entry(self) -> str:
+        """What the file says."""
+        return f"{self.folder}\n{self._names}\n" if self.folder else "\n"
 
     def _write(self, board: Board, path: str, content: str) -> None:
         uid, gid = board.uid("root"), board.gid("root")

@@ -23,7 +23,7 @@ ONE = Libraries(
 GONE = Libraries(path=ONE.path, folder="")
 
 OURS = """2 libs found in cache `/etc/ld.so.cache'
-\tlibold.so.12 (libc6,x86-64) => /opt/one/lib/libold.so.12
+\tlibold.so.12 (libc6,x86-64) => /opt/one/lib/names/libold.so.12
 \tlibold.so.12 (libc6,x86-64) => /lib/x86_64-linux-gnu/libold.so.12
 \tlibnew.so.12 (libc6,x86-64) => /opt/one/lib/libnew.so.12
 """
@@ -46,7 +46,10 @@ def test_made_and_found_first(board: Board, answers: Answers, elf: bytes, root: 
     ONE.converge(board, GONE)
     answers["ldconfig", "-p"] = OURS
     assert ONE.observe(board) == ONE
-    assert (root / "etc/ld.so.conf.d/00-one.conf").read_text() == "/opt/one/lib\n"
+    assert (root / "etc/ld.so.conf.d/00-one.conf").read_text().splitlines() == [
+        "/opt/one/lib",
+        "/opt/one/lib/names",
+    ]
 
 
 def test_where_the_loader_finds_another_first_it_is_not_done(
