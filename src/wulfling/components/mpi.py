@@ -100,7 +100,7 @@ def _settings(cluster: Cluster, hardware: Hardware) -> Iterator[Resource]:
             path="/etc/environment",
             text="".join(lines),
             why="ranks that share a CPU starve each other when they poll shared memory;"
-            " over TCP they sleep while they wait",
+            " over TCP each gets its turn",
         )
         yield File(
             path="/etc/profile.d/wulfling-mpi.sh",
