@@ -67,12 +67,12 @@ def compiled(cluster: Cluster) -> None:
 @pytest.mark.parametrize("program", ["ring-c", "ring-f"])
 @pytest.mark.parametrize("starter", ["srun -N 2 -n 4", "mpiexec -f two-boards -n 4"])
 def test_2_63_a_compiled_program_is_one_world(cluster: Cluster, program: str, starter: str) -> None:
-    lines = cluster.pi(f"timeout 60 {starter} ./{program}").splitlines()
+    lines = cluster.pi(f"timeout 300 {starter} ./{program}").splitlines()
     assert [line.split()[:2] for line in lines] == [["4", "6"]] * 4
     assert {line.split()[2] for line in lines} == BOTH
 
 
 def test_both_boards_have_the_same_mpich(cluster: Cluster) -> None:
-    lines = cluster.pi("timeout 60 srun -N 2 -n 2 ./ring-c").splitlines()
+    lines = cluster.pi("timeout 300 srun -N 2 -n 2 ./ring-c").splitlines()
     assert {line.split()[2] for line in lines} == BOTH
     assert len({line.split()[3] for line in lines}) == 1
