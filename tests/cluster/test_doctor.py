@@ -1,5 +1,5 @@
-"""Twenty-five illnesses, each planted alone on real boards: doctor names the cause first, blames no
-healthy node, and mends what a tool can mend."""
+"""The 25 illnesses of the issue and two more, each planted alone on real boards: doctor names the
+cause first, blames no healthy node, and mends what a tool can mend."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ HALF_INSTALLED = (
     " dpkg-deb -b half half.deb > /dev/null; dpkg --unpack half.deb > /dev/null"
 )
 NEW_FOLDER = "mv /nfs /nfs.old; mkdir /nfs; cp -a /nfs.old/. /nfs/; rm -rf /nfs.old; exportfs -f"
-FULL = "fallocate -l $(($(df --output=avail -B1 / | tail -1) - 50000000)) /var/tmp/filler"
+FULL = "fallocate -l $(($(df --output=avail -B1 / | tail -1) - 50000000)) "
+FILLER = "/var/tmp/filler"  # somebody's, for all that a tool can know
+DOWNLOAD = "/var/cache/apt/archives/filler_1_all.deb"
 NO_INODES = (
     "truncate -s 8M /root/few; mke2fs -q -t ext4 -N 64 /root/few; mkdir -p /srv;"
     " mount -o loop /root/few /srv; i=0; while touch /srv/$i 2> /dev/null; do i=$((i + 1)); done"
@@ -158,9 +160,8 @@ ILLNESSES = (
         also=("9000",),
     ),
     Illness("cgroup memory off", WORKER, _no_memory_controller, "cgroup", heal=_boot),
-    Illness(
-        "disk full", WORKER, FULL, "space", heal="rm /var/tmp/filler", also=("/var/tmp/filler",)
-    ),
+    Illness("disk full", WORKER, FULL + FILLER, "space", heal=f"rm {FILLER}", also=(FILLER,)),
+    Illness("disk full of downloads", WORKER, FULL + DOWNLOAD, "space", also=(DOWNLOAD,)),
     Illness(
         "inode exhaustion",
         WORKER,
