@@ -44,7 +44,7 @@ DROP_THE_KEY = (
     "ssh-keygen -q -t ed25519 -N '' -f /root/new; cd /etc/ssh;"
     " cp -p ssh_host_ed25519_key /root/old; cp -p ssh_host_ed25519_key.pub /root/old.pub;"
     # Our own way back: nobody gets in by ssh until then.
-    " systemd-run -q --on-active=40 sh -c 'cp -p /root/old /etc/ssh/ssh_host_ed25519_key;"
+    " systemd-run -q --on-active=120 sh -c 'cp -p /root/old /etc/ssh/ssh_host_ed25519_key;"
     " cp -p /root/old.pub /etc/ssh/ssh_host_ed25519_key.pub; systemctl restart ssh';"
     " mv /root/new ssh_host_ed25519_key; mv /root/new.pub ssh_host_ed25519_key.pub;"
     " systemctl restart ssh"
@@ -107,7 +107,12 @@ def _checked_card(cluster: Cluster) -> None:
 
 
 def _wait_for_the_key(cluster: Cluster) -> None:
-    time.sleep(45)
+    for _ in range(40):
+        process = cluster.start("node", "shell", WORKER, "--", "true")
+        process.communicate()
+        if process.returncode == 0:
+            return
+        time.sleep(5)
 
 
 ILLNESSES = (
@@ -307,7 +312,7 @@ def test_doctor_explains_how_jobs_end(cluster: Cluster) -> None:
     said = cluster.wulfling("doctor", "job", job, code=4)
     assert "more memory than it had asked for" in said
     assert "64M" in said
-    first = cluster.pi("sbatch --parsable -c 3 --mem=20 -o /dev/null --wrap 'sleep 30'").strip()
+    first = cluster.pi("sbatch --parsable -c 3 --mem=20 -o /dev/null --wrap 'sleep 90'").strip()
     second = cluster.pi("sbatch --parsable -c 2 --mem=20 -o /dev/null --wrap 'sleep 1'").strip()
     time.sleep(3)
     said = cluster.wulfling("doctor", "job", second, code=4)

@@ -39,7 +39,7 @@ def state_of(cluster: Cluster, node: str) -> str:
 
 
 def test_a_drained_node_ends_its_job_and_takes_no_other(living: Cluster) -> None:
-    job = living.pi("sbatch --parsable -w rpnode02 --mem=20 -o /dev/null --wrap 'sleep 6'").strip()
+    job = living.pi("sbatch --parsable -w rpnode02 --mem=20 -o /dev/null --wrap 'sleep 30'").strip()
     living.on("rpnode01", f"until squeue -h -j {job} -t running | grep .; do sleep 0.2; done")
     said = living.wulfling("node", "drain", "rpnode02", "--reason", "new fan, says kim")
     assert said == f"rpnode02: drained once these are done, 1 job: {job}\n"

@@ -48,8 +48,8 @@ def login(cluster: Cluster, folder: Path, name: str) -> subprocess.CompletedProc
 
 
 def pending_reason(cluster: Cluster, name: str) -> str:
-    """Why a second job of two CPUs does not start beside the first."""
-    sleeper = "sbatch -Q --output=/dev/null --mem=32M -n 2 --wrap 'sleep 60'"
+    """Why a second job of two CPUs does not start beside the first. Both stay."""
+    sleeper = "sbatch -Q --output=/dev/null --mem=32M -n 2 --wrap 'sleep 900'"
     cluster.on("rpnode01", f"cd /tmp; {sleeper}", person=name)
     for _ in range(30):
         if cluster.on("rpnode01", "squeue -h -t R -u $USER -o %i", person=name).strip():
@@ -186,4 +186,5 @@ def test_a_class_of_25_from_one_list(cluster: Cluster, folder: Path) -> None:
     assert cluster.on("rpnode01", f"{mine} | wc -l").strip() == "1", "its job goes on"
     refused = f"runuser -u {WHOLE_CLASS[8]} -- sbatch --wrap true 2>&1 || true"
     assert "error" in cluster.on("rpnode01", f"cd /tmp; {refused}")
+    cluster.on("rpnode01", f"scancel -u {WHOLE_CLASS[8]}")
     assert cluster.wulfling("plan", code=0).startswith("0 changes")
