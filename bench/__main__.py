@@ -156,6 +156,12 @@ def _script(bench: Bench, node: str, resources: tuple[object, ...]) -> Callable[
     return run
 
 
+def _ready(bench: Bench) -> None:
+    """Boards that are what the file says, whichever parts were asked for."""
+    bench.wulfling("lab", "up")
+    bench.wulfling("apply", "-y")
+
+
 def no_op(bench: Bench) -> None:
     """A plan with nothing to do against ``ssh true`` to the same boards, turn by turn."""
     nodes = list(bench.setting.addresses)
@@ -304,6 +310,8 @@ def main() -> None:
     file.write_text(text.replace("cluster: raspi-hpc", "cluster: bench"), encoding="utf-8")
     bench = Bench(file)
     for part in chosen.parts:
+        if part not in ("help", "cold"):
+            _ready(bench)
         parts[part](bench)
     (folder / "report.json").write_text(json.dumps(bench.report, indent=1) + "\n")
     if not chosen.keep:

@@ -1,5 +1,5 @@
-"""Twenty-five illnesses, each planted alone on real boards: doctor names the cause first, blames no
-healthy node, and mends what a tool can mend."""
+"""The 25 illnesses of the issue and two more, each planted alone on real boards: doctor names the
+cause first, blames no healthy node, and mends what a tool can mend."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ DROP_THE_KEY = (
     "ssh-keygen -q -t ed25519 -N '' -f /root/new; cd /etc/ssh;"
     " cp -p ssh_host_ed25519_key /root/old; cp -p ssh_host_ed25519_key.pub /root/old.pub;"
     # Our own way back: nobody gets in by ssh until then.
-    " systemd-run -q --on-active=40 sh -c 'cp -p /root/old /etc/ssh/ssh_host_ed25519_key;"
+    " systemd-run -q --on-active=120 sh -c 'cp -p /root/old /etc/ssh/ssh_host_ed25519_key;"
     " cp -p /root/old.pub /etc/ssh/ssh_host_ed25519_key.pub; systemctl restart ssh';"
     " mv /root/new ssh_host_ed25519_key; mv /root/new.pub ssh_host_ed25519_key.pub;"
     " systemctl restart ssh"
@@ -61,7 +61,9 @@ HALF_INSTALLED = (
     " dpkg-deb -b half half.deb > /dev/null; dpkg --unpack half.deb > /dev/null"
 )
 NEW_FOLDER = "mv /nfs /nfs.old; mkdir /nfs; cp -a /nfs.old/. /nfs/; rm -rf /nfs.old; exportfs -f"
-FULL = "fallocate -l $(($(df --output=avail -B1 / | tail -1) - 50000000)) /var/tmp/filler"
+FULL = "fallocate -l $(($(df --output=avail -B1 / | tail -1) - 50000000)) "
+FILLER = "/var/tmp/filler"  # somebody's, for all that a tool can know
+DOWNLOAD = "/var/cache/apt/archives/filler_1_all.deb"
 NO_INODES = (
     "truncate -s 8M /root/few; mke2fs -q -t ext4 -N 64 /root/few; mkdir -p /srv;"
     " mount -o loop /root/few /srv; i=0; while touch /srv/$i 2> /dev/null; do i=$((i + 1)); done"
@@ -82,6 +84,7 @@ def _boot(cluster: Cluster, *kernel_words: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lab_board, "KERNEL_WORDS", (*lab_board.KERNEL_WORDS, *kernel_words))
         labs.start(name, [WORKER], lambda line: None)
+    cluster.on(WORKER, "rm -f /var/lib/wulfling/boots.json")  # this was no bad supply
 
 
 def _copy_id(cluster: Cluster) -> None:
@@ -105,7 +108,12 @@ def _checked_card(cluster: Cluster) -> None:
 
 
 def _wait_for_the_key(cluster: Cluster) -> None:
-    time.sleep(45)
+    for _ in range(40):
+        process = cluster.start("node", "shell", WORKER, "--", "true")
+        process.communicate()
+        if process.returncode == 0:
+            return
+        time.sleep(5)
 
 
 ILLNESSES = (
@@ -158,9 +166,8 @@ ILLNESSES = (
         also=("9000",),
     ),
     Illness("cgroup memory off", WORKER, _no_memory_controller, "cgroup", heal=_boot),
-    Illness(
-        "disk full", WORKER, FULL, "space", heal="rm /var/tmp/filler", also=("/var/tmp/filler",)
-    ),
+    Illness("disk full", WORKER, FULL + FILLER, "space", heal=f"rm {FILLER}", also=(FILLER,)),
+    Illness("disk full of downloads", WORKER, FULL + DOWNLOAD, "space", also=(DOWNLOAD,)),
     Illness(
         "inode exhaustion",
         WORKER,
@@ -256,6 +263,8 @@ def test_a_healthy_cluster_is_silent(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("illness", ILLNESSES, ids=lambda illness: illness.name)
 def test_the_cause_is_named_and_mended(cluster: Cluster, illness: Illness) -> None:
+    for node in (HEAD, WORKER):  # each alone: who falls ill three times in an hour stays drained
+        cluster.on(node, "rm -f /run/wulfling-health.json")
     do(cluster, illness.node, illness.plant)
     try:
         found = doctor(cluster, code=4)["findings"]
@@ -275,7 +284,10 @@ def test_the_cause_is_named_and_mended(cluster: Cluster, illness: Illness) -> No
             assert [cause["cannot"] for cause in done["findings"] if not cause["cannot"]] == []
     finally:
         do(cluster, illness.node, illness.heal)
-    cluster.wait_idle()
+    if not illness.mends:  # a drain by the health check ends by itself, minutes later
+        for node in (HEAD, WORKER):
+            cluster.on(node, "/etc/slurm/health-check; /etc/slurm/health-check")
+    cluster.wait_idle(240)
     _quiet(cluster)
 
 
@@ -306,7 +318,7 @@ def test_doctor_explains_how_jobs_end(cluster: Cluster) -> None:
     said = cluster.wulfling("doctor", "job", job, code=4)
     assert "more memory than it had asked for" in said
     assert "64M" in said
-    first = cluster.pi("sbatch --parsable -c 3 --mem=20 -o /dev/null --wrap 'sleep 30'").strip()
+    first = cluster.pi("sbatch --parsable -c 3 --mem=20 -o /dev/null --wrap 'sleep 90'").strip()
     second = cluster.pi("sbatch --parsable -c 2 --mem=20 -o /dev/null --wrap 'sleep 1'").strip()
     time.sleep(3)
     said = cluster.wulfling("doctor", "job", second, code=4)

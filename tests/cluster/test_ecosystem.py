@@ -20,7 +20,7 @@ pytestmark = pytest.mark.crash
 
 SOURCES = ("submitit==1.5.4", "dask-jobqueue==0.9.0")
 # What they need there, and what builds and tests them.
-WHEELS = ("dask", "distributed", "cryptography", "pytest", "pytest-asyncio", "setuptools")
+WHEELS = ("dask", "distributed", "cryptography", "pytest", "pytest-asyncio", "setuptools", "wheel")
 PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_28_x86_64")
 INSTALL = """
 python3 -m venv tools

@@ -16,6 +16,7 @@ from wulfling.transport import pins
 
 pytestmark = pytest.mark.crash
 
+NAME = "test-life"
 FILL = """
 free=$(($(stat -f -c '%a * %S' /) / 1048576 - 200))
 fallocate -l ${free}M /var/full
@@ -23,49 +24,57 @@ fallocate -l ${free}M /var/full
 TWO_ROUNDS = "/etc/slurm/health-check; /etc/slurm/health-check"
 
 
+@pytest.fixture(scope="module")
+def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Boards of their own: some of them come and go."""
+    with own_lab(cluster_file(tmp_path_factory.mktemp("life"), NAME)) as cluster:
+        cluster.wulfling("apply", "-y")
+        cluster.wait_idle()
+        yield cluster
+
+
 def state_of(cluster: Cluster, node: str) -> str:
     """State and reason as Slurm has them."""
     return cluster.on("rpnode01", f"sinfo -hN -n {node} -o '%T %E'").strip()
 
 
-def test_a_drained_node_ends_its_job_and_takes_no_other(cluster: Cluster) -> None:
-    job = cluster.pi("sbatch --parsable -w rpnode02 --mem=20 -o /dev/null --wrap 'sleep 6'").strip()
-    cluster.on("rpnode01", f"until squeue -h -j {job} -t running | grep .; do sleep 0.2; done")
-    said = cluster.wulfling("node", "drain", "rpnode02", "--reason", "new fan, says kim")
+def test_a_drained_node_ends_its_job_and_takes_no_other(living: Cluster) -> None:
+    job = living.pi("sbatch --parsable -w rpnode02 --mem=20 -o /dev/null --wrap 'sleep 30'").strip()
+    living.on("rpnode01", f"until squeue -h -j {job} -t running | grep .; do sleep 0.2; done")
+    said = living.wulfling("node", "drain", "rpnode02", "--reason", "new fan, says kim")
     assert said == f"rpnode02: drained once these are done, 1 job: {job}\n"
-    assert cluster.state(job) == "COMPLETED"
-    assert state_of(cluster, "rpnode02") == "drained new fan, says kim"
-    cluster.wulfling("node", "resume", "rpnode02")
-    assert state_of(cluster, "rpnode02") == "idle none"
+    assert living.state(job) == "COMPLETED"
+    assert state_of(living, "rpnode02") == "drained new fan, says kim"
+    living.wulfling("node", "resume", "rpnode02")
+    assert state_of(living, "rpnode02") == "idle none"
 
 
-def test_a_board_that_falls_ill_rests_until_it_is_well(cluster: Cluster) -> None:
-    cluster.on("rpnode02", FILL + TWO_ROUNDS)
-    assert state_of(cluster, "rpnode02").startswith("drained health: its disk is full: ")
-    cluster.on("rpnode02", f"rm /var/full; {TWO_ROUNDS}")
-    assert state_of(cluster, "rpnode02") == "idle none"
+def test_a_board_that_falls_ill_rests_until_it_is_well(living: Cluster) -> None:
+    living.on("rpnode02", FILL + TWO_ROUNDS)
+    assert state_of(living, "rpnode02").startswith("drained health: its disk is full: ")
+    living.on("rpnode02", f"rm /var/full; {TWO_ROUNDS}")
+    assert state_of(living, "rpnode02") == "idle none"
 
 
-def test_a_board_starts_anew_after_its_job(cluster: Cluster) -> None:
-    job = cluster.pi("sbatch --parsable -w rpnode02 --mem=20 -o /dev/null --wrap 'sleep 3'").strip()
-    boot = cluster.on("rpnode02", "cat /proc/sys/kernel/random/boot_id")
-    (found,) = json.loads(cluster.wulfling("node", "reboot", "rpnode02", "-y", "-o", "json"))
+def test_a_board_starts_anew_after_its_job(living: Cluster) -> None:
+    job = living.pi("sbatch --parsable -w rpnode02 --mem=20 -o /dev/null --wrap 'sleep 3'").strip()
+    boot = living.on("rpnode02", "cat /proc/sys/kernel/random/boot_id")
+    (found,) = json.loads(living.wulfling("node", "reboot", "rpnode02", "-y", "-o", "json"))
     assert (found["node"], found["again"]) == ("rpnode02", True)
-    assert cluster.on("rpnode02", "cat /proc/sys/kernel/random/boot_id") != boot
-    assert cluster.state(job) == "COMPLETED"
-    assert state_of(cluster, "rpnode02") == "idle none"
+    assert living.on("rpnode02", "cat /proc/sys/kernel/random/boot_id") != boot
+    assert living.state(job) == "COMPLETED"
+    assert state_of(living, "rpnode02") == "idle none"
 
 
 # The long part: fifty jobs, and everything that can happen to boards meanwhile.
 
-NAME = "test-life"
 JOBS = 50
-SECONDS = int(os.environ.get("WULFLING_JOB_SECONDS", "60"))
+SECONDS = int(os.environ.get("WULFLING_JOB_SECONDS", "70"))
 
 # A file for each beginning and each end, because two boards that append to one file over NFS
 # may write over each other.
 JOB = f"""#!/bin/bash
-#SBATCH --mem=20 -o /dev/null --requeue
+#SBATCH --mem=20 -c 2 -o /dev/null --requeue
 mktemp -q ledger/$SLURM_JOB_ID.began.XXXXXX
 sleep {SECONDS}
 mktemp -q ledger/$SLURM_JOB_ID.ended.XXXXXX
@@ -104,18 +113,9 @@ LIST = "echo 'deb [trusted=yes] file:/nfs/repository ./' > /etc/apt/sources.list
 BACK = "timeout 120 sh -c 'until sacctmgr -n show cluster > /dev/null 2>&1; do sleep 1; done'"
 
 
-@pytest.fixture(scope="module")
-def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Boards of their own, and fifty jobs that wait for them."""
-    with own_lab(cluster_file(tmp_path_factory.mktemp("life"), NAME)) as cluster:
-        cluster.wulfling("apply", "-y")
-        cluster.wait_idle()
-        submit(cluster)
-        yield cluster
-
-
 def submit(cluster: Cluster) -> None:
-    """Fifty jobs, four at a time: that is pi's limit."""
+    """Fifty jobs of two CPUs, two at a time: pi's limit is four, and they are to last until the
+    boards are upgraded."""
     cluster.pi(f"rm -rf ledger jobs; mkdir ledger; cat > job <<'EOF'\n{JOB}\nEOF")
     cluster.pi(f"for n in $(seq {JOBS}); do sbatch --parsable job; done > jobs")
 
@@ -126,8 +126,9 @@ def running(cluster: Cluster) -> int:
 
 
 def test_a_board_comes(living: Cluster) -> None:
-    assert running(living)
+    submit(living)
     living.wulfling("node", "add", "rpnode03", "--address", "10.0.0.4", "-y")
+    assert running(living)
     assert 'nodes: "rpnode[01-03]"' in living.file.read_text(encoding="utf-8")
     assert "drained" not in state_of(living, "rpnode03")
     living.wulfling("plan")
@@ -164,6 +165,7 @@ def test_all_boards_start_anew_one_after_the_other(living: Cluster) -> None:
 
 def test_all_boards_are_upgraded(living: Cluster) -> None:
     nodes = ("rpnode01", "rpnode02", "rpnode03", "filenode01")
+    assert running(living)
     living.on("filenode01", "mkdir -p -m 777 /nfs/repository")
     living.on("rpnode01", NEWER)
     for node in nodes:
@@ -191,7 +193,7 @@ def test_all_boards_are_upgraded(living: Cluster) -> None:
 
 
 def test_no_job_was_lost_and_none_ran_twice(living: Cluster) -> None:
-    deadline = time.monotonic() + 20 * SECONDS
+    deadline = time.monotonic() + JOBS * SECONDS
     while living.on("rpnode01", "squeue -h") and time.monotonic() < deadline:
         time.sleep(5)
     jobs = living.pi("cat jobs").split()
@@ -201,6 +203,10 @@ def test_no_job_was_lost_and_none_ran_twice(living: Cluster) -> None:
     assert Counter(job for job, what in told if what == "ended") == Counter(jobs)
     rows = living.pi(f"sacct -n -X -D -P -j {','.join(jobs)} -o JobID,State").split()
     assert rows == [f"{job}|COMPLETED" for job in jobs]
+    began = living.pi("cd ledger; stat -c %Y *.began.*").split()
+    installed = "stat -c %Y /var/lib/dpkg/info/slurmd.list"
+    upgraded = [int(living.on(node, installed)) for node in ("rpnode02", "rpnode03")]
+    assert max(int(when) for when in began) > max(upgraded), "the queue ran on meanwhile"
 
 
 def test_power_off_and_on_again(living: Cluster) -> None:

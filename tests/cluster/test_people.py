@@ -48,8 +48,8 @@ def login(cluster: Cluster, folder: Path, name: str) -> subprocess.CompletedProc
 
 
 def pending_reason(cluster: Cluster, name: str) -> str:
-    """Why a second job of two CPUs does not start beside the first."""
-    sleeper = "sbatch -Q --output=/dev/null --mem=32M -n 2 --wrap 'sleep 60'"
+    """Why a second job of two CPUs does not start beside the first. Both stay."""
+    sleeper = "sbatch -Q --output=/dev/null --mem=32M -n 2 --wrap 'sleep 900'"
     cluster.on("rpnode01", f"cd /tmp; {sleeper}", person=name)
     for _ in range(30):
         if cluster.on("rpnode01", "squeue -h -t R -u $USER -o %i", person=name).strip():
@@ -106,10 +106,21 @@ def test_2_60_a_quota_holds_through_nfs(cluster: Cluster) -> None:
     people = {p["name"]: p for p in json.loads(cluster.wulfling("user", "list", "-o", "json"))}
     assert (people["lim"]["quota_mb"], people["lim"]["used_mb"]) in ((8, 7), (8, 8))
     cluster.on("rpnode02", "rm ~/big; echo room > ~/again; sync", person="lim")
-    # The others have room, and so has everybody after the server starts counting anew.
+    # And the count is right after the server has begun anew.
     cluster.on("filenode01", "systemctl restart wulfling-quota.service")
     limit = cluster.on("filenode01", "repquota -u -O csv / | grep ^lim,").split(",")
     assert int(limit[3]) < 100 and limit[5] == "8192"
+
+
+@pytest.mark.crash
+def test_what_was_stored_while_nobody_counted_counts(cluster: Cluster) -> None:
+    """As after an apply that took the last quota out of the file, and another one weeks later."""
+    unseen = "head -c 3M /dev/zero > /home/lim/unseen; chown lim /home/lim/unseen"
+    service = "wulfling-quota.service"
+    cluster.on("filenode01", f"systemctl stop {service}; {unseen}; systemctl start {service}")
+    row = cluster.on("filenode01", "repquota -u -O csv / | grep ^lim,").split(",")
+    assert int(row[3]) >= 3072, row
+    cluster.on("filenode01", "rm /home/lim/unseen")
 
 
 @pytest.mark.crash
@@ -175,4 +186,5 @@ def test_a_class_of_25_from_one_list(cluster: Cluster, folder: Path) -> None:
     assert cluster.on("rpnode01", f"{mine} | wc -l").strip() == "1", "its job goes on"
     refused = f"runuser -u {WHOLE_CLASS[8]} -- sbatch --wrap true 2>&1 || true"
     assert "error" in cluster.on("rpnode01", f"cd /tmp; {refused}")
+    cluster.on("rpnode01", f"scancel -u {WHOLE_CLASS[8]}")
     assert cluster.wulfling("plan", code=0).startswith("0 changes")

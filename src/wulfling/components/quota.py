@@ -15,8 +15,10 @@ SCRIPT_FILE = "/usr/local/sbin/wulfling-quota"
 
 # A root file system is mounted before fstab is read, and what the file of counts says is true
 # only if nobody wrote while the kernel did not count. So the options come by a remount, before
-# anybody can log in, and after a power cut everything is counted anew: files that were deleted
-# and still open then are freed while nobody counts.
+# anybody can log in, and counts are believed only after a clean shutdown. After a power cut they
+# are made anew: files that were deleted and still open then are freed while nobody counts. And so
+# they are when somebody has stopped counting on a board that goes on, for a moment or for weeks:
+# an apply does when the last quota leaves the file.
 SCRIPT = f"""#!/bin/sh
 # wulfling-quota start|stop: has the kernel hold people to what they may store (quotaon(8)).
 set -eu
@@ -29,8 +31,10 @@ options=$(findmnt --noheadings --output OPTIONS --target {HOMES})
 
 if [ "$1" = stop ]; then
     [ "$kind" = xfs ] || quotaoff --user "$disk"
-    sync
-    touch "$known"
+    if [ "$(systemctl is-system-running)" = stopping ]; then
+        sync
+        touch "$known"
+    fi
     exit
 fi
 if ! command -v quotacheck > /dev/null; then

@@ -17,6 +17,7 @@ from wulfling.model.cluster import Cluster, Node, Partition, Person, Role, Share
 from wulfling.model.finding import Finding, Verdict
 from wulfling.model.health import Health, Mount, SlurmNode, Space, takes_jobs
 from wulfling.model.plan import Status, Step
+from wulfling.node.self_check import PROGRAM
 from wulfling.transport.link import Refused
 
 ADDRESSES = {"one": "10.0.0.1", "two": "10.0.0.2", "files": "10.0.0.3"}
@@ -511,6 +512,33 @@ def test_a_person_who_drained_a_node_is_not_overruled() -> None:
     assert "root: new fan" in finding.words
     (finding,) = planted("a node that Slurm has given up")
     assert finding.mend
+
+
+BY_ITSELF = slurm_says("two", "IDLE+DRAIN", "health: it was ill", "root")
+
+
+def test_a_node_that_its_own_health_check_has_drained_is_asked_to_look_again() -> None:
+    """It was called a person's drain, because the check runs as root; and so no `--fix` of a
+    cause that had lasted for two minutes was ever complete."""
+    (finding,) = diagnose(BY_ITSELF(HEALTHY))
+    assert (finding.subject, finding.check, finding.cannot) == ("two", "node", "")
+    assert "health: it was ill" in finding.words
+    assert finding.mend
+    # Two rounds without an ailment, and it resumes the node itself.
+    assert [(node, script.count(PROGRAM)) for node, script in finding.mend.before] == [("two", 2)]
+
+
+@pytest.mark.parametrize(
+    ("check", "plant"),
+    [
+        ("card", ill("two", disk_errors=(("mmcblk0p2", 3),))),
+        ("power", ill("two", throttled=0x1)),
+        ("link", ill("two", links=(("eth0", 10),))),
+    ],
+)
+def test_what_the_health_check_drains_for_is_the_cause(check: str, plant: Plant) -> None:
+    evidence = BY_ITSELF(plant(HEALTHY))
+    assert [(f.subject, f.check) for f in diagnose(evidence)] == [("two", check)]
 
 
 def test_a_clock_that_was_never_synchronised_is_told_after_a_while() -> None:

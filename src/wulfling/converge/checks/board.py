@@ -18,8 +18,12 @@ NOW = 0xF
 
 SLOW_LINK = 10  # Mbit/s: what is left when a cable has a broken pair
 
-# Both keep what anybody might read again: lists and downloads of apt come back by themselves.
-CLEAN = "apt-get clean; journalctl --quiet --vacuum-size=16M"
+# Nobody's files: what apt downloads again, journals beyond 16 MB, and those core dumps that systemd
+# has kept for longer than its own rule says (tmpfiles.d(5)). Core dumps elsewhere are a person's.
+CLEAN = (
+    "apt-get clean; systemd-tmpfiles --clean --prefix=/var/lib/systemd/coredump;"
+    " journalctl --quiet --vacuum-size=16M; journalctl --quiet --rotate --vacuum-size=16M"
+)
 
 CHECK_IT = (
     "save what you need, then wulfling node shell {} -- sudo reboot: the disk is checked at boot;"
@@ -166,7 +170,10 @@ def _space(evidence: Evidence) -> Iterator[Finding]:
                 f"{space.path} of {node} is full: {left}",
                 *(f"{what}" for what in space.largest),
                 hint="delete or move what takes the most, which is listed above",
-                mend=Mend("drop what apt and the journal can get again", before=((node, CLEAN),)),
+                mend=Mend(
+                    "drop apt's downloads, old journals and core dumps past their time",
+                    before=((node, CLEAN),),
+                ),
                 cannot="whether the largest files are wanted, only you know",
             )
             break
@@ -218,7 +225,7 @@ CHECKS = (
     Check(
         "space",
         "free space and free inodes",
-        "drops apt's downloads and old journals; what else is there is yours",
+        "drops apt's downloads, old journals, and core dumps past their time; all else is yours",
         _space,
         (*ALONE, "disk"),
     ),

@@ -13,6 +13,7 @@ from wulfling.converge.evidence import Evidence
 from wulfling.model.finding import Finding, Mend
 from wulfling.model.health import SlurmNode, takes_jobs
 from wulfling.model.plan import Status
+from wulfling.node.self_check import MARK, PROGRAM
 
 KERNEL = "file:/etc/slurm/slurm.conf"
 DATABASE = ("file:/etc/mysql/", "service:mariadb", "database:")
@@ -256,7 +257,19 @@ def _node(evidence: Evidence) -> Iterator[Finding]:
             continue
         own = node.by in ("", "slurm") or node.reason.startswith(SLURMS_OWN)
         reason = f": {node.reason}" if node.reason else ""
-        if own:
+        if node.reason.startswith(MARK):
+            yield bad(
+                node.name,
+                "node",
+                f"{node.name} was taken out of service by its own health check{reason}",
+                f"Slurm says {node.state}, and nothing else is wrong",
+                hint=f"wulfling node shell {node.name} -- sudo {PROGRAM} --tell",
+                mend=Mend(
+                    "have it look again, twice; it resumes the node when all is well",
+                    before=((node.name, f"{PROGRAM}; {PROGRAM}"),),
+                ),
+            )
+        elif own:
             yield bad(
                 node.name,
                 "node",
@@ -293,7 +306,10 @@ def _resume(node: str) -> str:
     return f"sleep 2; scontrol update nodename={node} state=resume 2> /dev/null || true"
 
 
-_ILL = (*BASIS, "versions", "cgroup", "memory", "configless", "daemon", "mount", "export", "people")
+_ILL = (
+    *(*BASIS, "power", "card", "link", "versions", "cgroup", "memory", "configless", "daemon"),
+    *("mount", "export", "people"),
+)
 
 CHECKS = (
     Check(
@@ -369,7 +385,7 @@ CHECKS = (
     Check(
         "node",
         "the state that Slurm gives a node, with its reason",
-        "resumes what Slurm itself has taken out, never what a person has",
+        "resumes what Slurm or the health check has taken out, never what a person has",
         _node,
         (*_ILL, "drift", "access"),
         after_head=(*ALONE, *BASIS, "config", "controller", "database"),
