@@ -66,7 +66,7 @@ class Evidence:
 
 
 def asked(cluster: Cluster, name: str) -> dict[str, Any]:
-    """What a node is asked beside its plan (``node.health.Examination``)."""
+    """What a node is asked beside its plan (``node.health.examination``)."""
     node = cluster.node(name)
     slurm = cluster.slurm is not None
     head = name == cluster.head

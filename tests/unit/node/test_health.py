@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from wulfling.model.health import Health, SlurmNode, Space, from_json
-from wulfling.node import health
 from wulfling.node.board import Board
-from wulfling.node.health import ENCODE, TRACKING, background, disk, network, power, scheduler
+from wulfling.node.health import ailments, background, clock, disk, network, power, scheduler
+from wulfling.node.health.clock import TRACKING
+from wulfling.node.health.examination import ENCODE
 from wulfling.node.repair import half_done_packages
 from wulfling.node.resources.file import File
 from wulfling.node.resources.service import PROPERTIES, Service
@@ -86,10 +87,19 @@ def test_a_file_system_that_takes_no_file(monkeypatch: pytest.MonkeyPatch, root:
 
 
 @pytest.mark.parametrize(
-    ("mb", "free", "full"), [(29000, 301, False), (29000, 299, True), (2000, 101, False)]
+    ("mb", "free", "full"),
+    [
+        (29000, 1025, False),
+        (29000, 1023, True),
+        (8000, 401, False),
+        (8000, 399, True),
+        (2000, 299, True),
+        (100, 26, False),
+        (100, 24, True),
+    ],
 )
-def test_full_is_a_part_or_an_amount(mb: int, free: int, full: bool) -> None:
-    assert disk.is_full(Space("/", "ok", mb, free, 10, 10)) is full
+def test_full_is_a_part_and_an_amount(mb: int, free: int, full: bool) -> None:
+    assert ailments.is_full(Space("/", "ok", mb, free, 10, 10)) is full
 
 
 def test_what_fills_a_disk_is_told(root: Path) -> None:
@@ -162,7 +172,7 @@ def test_power_heat_load_and_memory(root: Path) -> None:
     put(root, "/proc/loadavg", "0.42 0.1 0.0 1/90 4711\n")
     put(root, "/proc/uptime", "3600.25 100.0\n")
     put(root, "/proc/meminfo", "MemTotal: 2048000 kB\nMemAvailable: 1024000 kB\n")
-    assert power.measure(Board(root)) == {
+    assert {**power.measure(Board(root)), **power.memory(Board(root))} == {
         "load": 0.42,
         "up_seconds": 3600,
         "memory_mb": 2000,
@@ -185,11 +195,11 @@ def test_how_long_chrony_has_looked_for_a_source(root: Path) -> None:
     put(root, "/run/chrony/chronyd.pid", "77\n")
     put(root, "/proc/77/stat", f"77 (chronyd (x) y) S {' '.join(['0'] * 18)} {100 * ticks} 0 0\n")
     put(root, "/proc/uptime", "3600.25 100.0\n")
-    assert health._asking(Board(root)) == 3500
+    assert clock.asking(Board(root)) == 3500
 
 
 def test_a_chrony_that_does_not_run_asks_nobody(root: Path) -> None:
-    assert health._asking(Board(root)) == 0
+    assert clock.asking(Board(root)) == 0
 
 
 # -- packages
@@ -271,9 +281,7 @@ def test_the_health_of_another_version_of_us_is_not_understood(told: Any) -> Non
 
 
 def test_a_clock_that_follows_nobody(board: Board, answers: dict[tuple[str, ...], Any]) -> None:
-    from wulfling.node.health import _offset
-
     answers[TRACKING] = NOT_SYNCED
-    assert _offset(board) is None
+    assert clock.offset(board) is None
     answers[TRACKING] = (1, "506 Cannot talk to daemon")
-    assert _offset(board) is None
+    assert clock.offset(board) is None

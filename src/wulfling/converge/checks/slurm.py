@@ -13,6 +13,7 @@ from wulfling.converge.evidence import Evidence
 from wulfling.model.finding import Finding, Mend
 from wulfling.model.health import SlurmNode, takes_jobs
 from wulfling.model.plan import Status
+from wulfling.node.self_check import MARK
 
 KERNEL = "file:/etc/slurm/slurm.conf"
 DATABASE = ("file:/etc/mysql/", "service:mariadb", "database:")
@@ -254,7 +255,7 @@ def _node(evidence: Evidence) -> Iterator[Finding]:
     for node in seen.values():
         if takes_jobs(node.brief) or not _is_ours(evidence, node.name):
             continue
-        own = node.by in ("", "slurm") or node.reason.startswith(SLURMS_OWN)
+        own = node.by in ("", "slurm") or node.reason.startswith((*SLURMS_OWN, MARK))
         reason = f": {node.reason}" if node.reason else ""
         if own:
             yield bad(
@@ -371,7 +372,7 @@ CHECKS = (
         "the state that Slurm gives a node, with its reason",
         "resumes what Slurm itself has taken out, never what a person has",
         _node,
-        (*_ILL, "drift", "access"),
+        (*_ILL, "drift", "access", "power", "card", "link", "strain"),
         after_head=(*ALONE, *BASIS, "config", "controller", "database"),
         after_servers=(*ALONE, "export"),
     ),
