@@ -14,7 +14,7 @@ from wulfling.bringup.adopt import Adopted
 from wulfling.bringup.discover import Found, Machine
 from wulfling.cli import causes, discover, explain, jobs, show, usage, user
 from wulfling.cli.markdown import Lines, code, table
-from wulfling.converge.status import NodeStatus
+from wulfling.converge.status import NodeStatus, Queued, Served
 from wulfling.day2.people import Standing
 from wulfling.day2.usage import summed
 from wulfling.jobs.queue import Listed
@@ -132,7 +132,11 @@ def lines() -> Lines:
     """Every example is made by the code that the verb uses, and the tables have to agree."""
     step = Step("rpnode02", "hostname:rpnode02", Status.CHANGE, ("  value: pi -> rpnode02",), 1)
     finding = Finding("raspi-hpc", "nodes", Verdict.GOOD, "2 nodes are ready")
-    node = NodeStatus("rpnode02", "10.0.0.2", ("compute",), True, "idle", "", 0.1, 231, 150, 600)
+    node = NodeStatus(
+        *("rpnode01", "10.0.0.1", ("head", "compute"), True, "idle", "", 0.1, 613, 450, 600),
+        serves=(Served("/nfs", 29000, 21000),),
+        queue=(Queued("PENDING", "Priority", 3), Queued("RUNNING", "None", 2)),
+    )
     resource = Directory(path="/nfs", why="what the others mount")
     machine = Machine(IPv4Address("10.0.0.2"), "open", _BANNER, "dc:a6:32:01:02:03")
     found = discover.row(Found(machine, new=True, name="node02"), {}, (), {})

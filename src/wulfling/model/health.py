@@ -119,7 +119,8 @@ class Health:
     slurm_nodes: tuple[SlurmNode, ...] = ()
     partitions: tuple[tuple[str, str], ...] = ()  # and their states
     queue: tuple[tuple[str, str, int], ...] = ()  # states and reasons of jobs, and how many
-    updates: tuple[int, int] | None = None  # newer packages, and those of them that are security's
+    updates: tuple[int, int] | None = None  # newer packages, and those of them for security
+    backup: float | None = None  # when the last backup was whole, by the clock of this board
 
     def version(self, program: str) -> str:
         """What version a program says it is, "" when it is not there."""

@@ -17,10 +17,12 @@ from wulfling.node.health import disk, looks, network, scheduler
 from wulfling.node.health.clock import TRACKING
 from wulfling.node.repair import half_done_packages
 from wulfling.node.resources.service import Service
+from wulfling.node.resources.updates import SIMULATED, waiting
 
 # Of root for root alone, so that nobody gains anything who sees it on its way.
 ENCODE = ("munge", "-n", "-U", "0")
 PATIENCE = 8.0  # seconds for an answer of any daemon
+LONG = 30.0  # and for one of apt, on a slow card
 NO_COMMAND = 127
 
 
@@ -29,7 +31,9 @@ class Examination:
 
     ``asked`` comes from the operator: ``names`` and addresses of all nodes, ``mounts`` as paths,
     ``reach``, the nodes whose port 22 is tried, ``controller``, the address of slurmctld or "",
-    ``munge`` and ``scheduler``, whether this board has either, and ``programs`` of Slurm.
+    ``munge`` and ``scheduler``, whether this board has either, ``programs`` of Slurm, ``serves``,
+    the paths of its own shares, and ``queue`` and ``updates``, whether to count jobs and newer
+    packages.
     """
 
     def __init__(self, board: Board, asked: Mapping[str, Any]) -> None:
@@ -56,6 +60,8 @@ class Examination:
         asked = self._asked
         yield from [ENCODE] if asked.get("munge") else []
         yield from scheduler.QUESTIONS if asked.get("scheduler") else []
+        yield from [scheduler.QUEUE] if asked.get("queue") else []
+        yield from [SIMULATED] if asked.get("updates") else []
         yield TRACKING
         yield from ((program, "-V") for program in asked.get("programs", ()))
 
@@ -78,6 +84,8 @@ class Examination:
             **seen,
             **self._network.collect(),
             **(scheduler.measure(board) if asked.get("scheduler") else {}),
+            queue=scheduler.queue(board) if asked.get("queue") else (),
+            updates=waiting(board, LONG) if asked.get("updates") else None,
         )
         return asdict(found)
 
