@@ -155,9 +155,10 @@ def lines() -> Lines:
     yield from _keys(_STEP, step.as_json())
     yield from _told("doctor", "`doctor -o json`:", causes.DIAGNOSIS, causes.example_json())
     yield from _keys(causes.CAUSE, show.cause_json(causes.example()))
+    watched = "a list, the nodes in the file's order; with `--watch` such a list a line"
     of_each: tuple[tuple[str, str, Mapping[str, str], Mapping[str, Any]], ...] = (
         ("verify", "a list, one finding for each check", _FINDING, show.finding_json(finding)),
-        ("status", "a list, the nodes in the file's order", _STATUS, node.as_json()),
+        ("status", watched, _STATUS, node.as_json()),
         ("explain", "a list, the resources in their order", _EXPLAIN, explain._as_json(resource)),
         ("jobs", "a list, the oldest first", jobs.KEYS, dataclasses.asdict(listed)),
         ("discover", "a list, all machines by their addresses", discover.KEYS, found),

@@ -18,6 +18,7 @@ from wulfling.node.health import ailments, background, clock, disk, network, pow
 from wulfling.node.health.clock import TRACKING
 from wulfling.node.health.examination import ENCODE
 from wulfling.node.repair import half_done_packages
+from wulfling.node.resources import updates
 from wulfling.node.resources.file import File
 from wulfling.node.resources.service import PROPERTIES, Service
 
@@ -63,6 +64,13 @@ def test_a_controller_that_does_not_answer_tells_nothing(
 ) -> None:
     answers[scheduler.NODES] = (1, "slurm_load_node error")
     assert scheduler.measure(board) == {}
+
+
+def test_jobs_by_state_and_reason(board: Board, answers: dict[tuple[str, ...], Any]) -> None:
+    answers[scheduler.QUEUE] = "PENDING Priority\nRUNNING None\nPENDING Priority\n\n"
+    assert scheduler.queue(board) == (("PENDING", "Priority", 2), ("RUNNING", "None", 1))
+    answers[scheduler.QUEUE] = (1, "slurm_load_jobs error: Unable to contact")
+    assert scheduler.queue(board) == ()
 
 
 # -- disks
@@ -137,6 +145,22 @@ def test_a_share_that_answers_and_one_that_hangs(
 def test_exports_as_the_kernel_has_them(root: Path) -> None:
     put(root, "/var/lib/nfs/etab", "/home\t10.0.0.1(rw,sync)\n/home\t10.0.0.2(rw,sync)\n")
     assert disk.exports(Board(root)) == (("/home", "10.0.0.1"), ("/home", "10.0.0.2"))
+
+
+def test_how_old_a_disk_is(root: Path) -> None:
+    put(root, "/sys/fs/ext4/mmcblk0p2/lifetime_write_kbytes", f"{412 << 20}\n")
+    put(root, "/sys/fs/ext4/sda1/lifetime_write_kbytes", "what?\n")
+    put(root, "/sys/block/mmcblk0/device/life_time", "0x01 0x03\n")
+    put(root, "/sys/block/mmcblk1/device/life_time", "0x00 0x00\n")  # it does not tell
+    assert disk.written(Board(root)) == (("mmcblk0p2", 412),)
+    assert disk.worn(Board(root)) == (("mmcblk0", 30),)
+
+
+def test_a_disk_with_a_share_is_looked_at_as_well(root: Path) -> None:
+    (root / "data").mkdir()
+    put(root, "/proc/self/mounts", "/dev/a / ext4 rw 0 0\n/dev/b /data ext4 rw 0 0\n")
+    assert [space.path for space in disk.spaces(Board(root))] == ["/"]
+    assert [space.path for space in disk.spaces(Board(root), ("/data",))] == ["/", "/data"]
 
 
 # -- the network
@@ -214,6 +238,22 @@ def test_half_done_packages_by_name(root: Path) -> None:
         "Package: gone\nStatus: deinstall ok config-files\n",
     )
     assert half_done_packages(Board(root)) == ("bad",)
+
+
+def test_newer_packages_and_those_for_security(
+    board: Board, answers: dict[tuple[str, ...], Any]
+) -> None:
+    answers[updates.SIMULATED] = (
+        "Reading package lists...\n"
+        "Inst bash [5.2-1] (5.2-2 Debian:12.9/stable [amd64])\n"
+        "Inst tzdata [2024a] (2025b Debian:12.9/stable, Debian:12-updates/stable [all])\n"
+        "Inst libc6 [2.36-8] (2.36-9 Debian-Security:12/stable-security [amd64]) []\n"
+        "Inst vim [9.0] (9.1 Ubuntu:24.04/noble-updates, Ubuntu:24.04/noble-security [amd64])\n"
+        "Conf bash (5.2-2 Debian:12.9/stable [amd64])\n"
+    )
+    assert updates.waiting(board, 9) == (4, 2)
+    answers[updates.SIMULATED] = (100, "E: The package cache file is corrupted")
+    assert updates.waiting(board, 9) is None
 
 
 # -- the conversation
