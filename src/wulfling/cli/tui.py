@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterable
 from typing import ClassVar
 
+from rich.markup import escape
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import DataTable, Footer, Input, Label, RichLog, Static
 
 from wulfling.cli import screen
@@ -109,7 +110,12 @@ class View(App[WulflingError]):
 
     @property
     def _table(self) -> DataTable[Text]:
-        return self.query_one("#table", DataTable)
+        return self._below.query_one("#table", DataTable)
+
+    @property
+    def _below(self) -> Screen[object]:
+        """Our own widgets, also while a question stands before them."""
+        return self.screen_stack[0]
 
     async def _look(self) -> None:
         try:
@@ -122,14 +128,14 @@ class View(App[WulflingError]):
         glance = self._watch.glance()
         asking = [Text(f"asking {', '.join(self._watch.unheard)}")] if self._watch.unheard else []
         top = [*screen.summary(glance), *screen.cluster_lines(glance, self.size.width)]
-        self.query_one("#summary", Static).update(_text(top, asking))
+        self._below.query_one("#summary", Static).update(_text(top, asking))
         for node in glance.nodes:
             for column in SHOWN:
                 cell = Text(column.cell(node), style=_style(node))
                 self._table.update_cell(node.node, column.head, cell, update_width=True)
         mine = next((node for node in glance.nodes if node.node == self.selected), None)
         details = screen.details(mine, self.size.width - 2) if mine else ("asking",)
-        self.query_one("#node", Static).update(_text(details))
+        self._below.query_one("#node", Static).update(_text(details))
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
         """Turn to another node."""
@@ -145,7 +151,7 @@ class View(App[WulflingError]):
             said = await self._boards.said(node, *JOURNAL)
         except WulflingError as error:
             said = error.message
-        log = self.query_one("#log", RichLog)
+        log = self._below.query_one("#log", RichLog)
         log.border_title = f"journal of {node}"
         if self._logged != (node, said):
             self._logged = (node, said)
@@ -174,11 +180,11 @@ class View(App[WulflingError]):
         """Say what came of it, and look what Slurm says now."""
         try:
             for words in await act:
-                self.notify(words, markup=False)
+                self.notify(escape(words))
             await self._watch.ask(self._boards.cluster.head)
         except WulflingError as error:
             hint = f"\n{error.hint}" if error.hint else ""
-            self.notify(f"{error.message}{hint}", severity="error", markup=False)
+            self.notify(escape(f"{error.message}{hint}"), severity="error")
         self.picture()
 
 
