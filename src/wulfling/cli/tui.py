@@ -125,6 +125,8 @@ class View(App[WulflingError]):
 
     def picture(self) -> None:
         """Show what is known by now."""
+        if len(self._below.query("#summary, #table, #node")) < 3:
+            return  # the view is being left
         glance = self._watch.glance()
         asking = [Text(f"asking {', '.join(self._watch.unheard)}")] if self._watch.unheard else []
         top = [*screen.summary(glance), *screen.cluster_lines(glance, self.size.width)]
@@ -151,7 +153,7 @@ class View(App[WulflingError]):
             said = await self._boards.said(node, *JOURNAL)
         except WulflingError as error:
             said = error.message
-        log = self._below.query_one("#log", RichLog)
+        log = self._below.query_one("#log", RichLog)  # a worker ends before its widgets
         log.border_title = f"journal of {node}"
         if self._logged != (node, said):
             self._logged = (node, said)

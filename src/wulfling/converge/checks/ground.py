@@ -146,7 +146,7 @@ def _clock(evidence: Evidence) -> Iterator[Finding]:
             elif health.clock is None and health.asking_seconds > SETTLING:
                 yield _follows_nobody(node)
             continue
-        off = _seconds(apart) if abs(apart) > APART else f"{health.clock:.1f} s from"
+        off = _seconds(apart) if abs(apart) > APART else f"{health.clock:.3g} s off"
         yield bad(
             node,
             "clock",
