@@ -39,7 +39,6 @@ STATUS: Mapping[str, str] = {
     "security_updates": "Those of them for security",
     "serves": "Its shares: `path`, `mb` of the file system they lie on, `free_mb`",
     "queue": "On the head, jobs by `state` and `reason` of squeue(1), and how many `jobs`",
-    "backup_seconds": "On the head, seconds since the last backup was whole; `null`: not known",
     "seen_seconds": "Seconds since its last answer; `null`: there was none",
 }
 

@@ -56,6 +56,7 @@ _STATUS = {
     "free_mb": "Memory that is available, in MiB",
     "up_seconds": "Seconds since it was switched on",
     **causes.STATUS,
+    "backups": "Pairs of `head`, `homes` or `drill`, and seconds since that last went well",
 }
 _EXPLAIN = {
     "key": "The [resource](resources.md), `kind:name`",

@@ -170,8 +170,9 @@ def cluster_lines(glance: Glance, width: int) -> Iterator[str]:
         for share in node.serves:
             used = percent(share.mb - share.free_mb, share.mb)
             told.append((share.path, f"{used}, {size(share.free_mb)} free on {node.node}"))
-    ages = [n.backup_seconds for n in glance.nodes if n.backup_seconds is not None]
-    told += [("backup", f"{span(age)} ago") for age in ages]
+    for node in glance.nodes:
+        saved = [f"{what} {span(int(age))} ago" for what, age in node.backups]
+        told += [("backup", f"{', '.join(saved)}, by {node.node}")] if saved else []
     label = max((len(name) for name, _ in told), default=0)
     for name, words in told:
         yield from _hanging(f"{name:{label}}  ", words, width)

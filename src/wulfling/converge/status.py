@@ -54,8 +54,8 @@ class NodeStatus:
     """A node now. ``state`` is Slurm's word and ``reason`` its reason, or why the node does not
     answer; sizes are in MiB, and 0 when they are not known. ``temperature`` is in degrees Celsius,
     and ``throttled`` says that the board has slowed itself down. Of what boards may not tell,
-    None says so. The head has the ``queue``, the ``backup_seconds`` since the last backup, and in
-    ``wrong`` also what is wrong with the cluster as a whole."""
+    None says so. The head has the ``queue``, and in ``wrong`` also what is wrong with the cluster
+    as a whole."""
 
     node: str
     address: str
@@ -73,6 +73,7 @@ class NodeStatus:
     temperature: float | None = None
     throttled: bool = False
     wrong: tuple[str, ...] = ()
+    backups: tuple[tuple[str, float], ...] = ()  # and seconds since they last went well
     cpus: int = 0
     written_gib: int | None = None
     worn_percent: int | None = None
@@ -80,7 +81,6 @@ class NodeStatus:
     security_updates: int | None = None
     serves: tuple[Served, ...] = ()
     queue: tuple[Queued, ...] = ()
-    backup_seconds: int | None = None
     seen_seconds: int | None = None
 
     @property
@@ -250,7 +250,7 @@ def _status(evidence: Evidence, node: Node, found: tuple[Finding, ...]) -> NodeS
         security_updates=health.updates[1] if health.updates else None,
         serves=tuple(Served(path, space.mb, space.free_mb) for path, space in served),
         queue=tuple(Queued(*jobs) for jobs in health.queue),
-        backup_seconds=None if health.backup is None else int(health.now - health.backup),
+        backups=tuple((what, health.now - at) for what, at, _ in health.backups),
     )
 
 

@@ -116,11 +116,12 @@ class Health:
     ctld: str = ""
     ended: tuple[tuple[str, str], ...] = ()  # declared daemons that do not run, and last words
     reached: tuple[tuple[str, bool], ...] = ()  # other boards, and whether port 22 answers
+    # What this board saves or drills, when that last went well, and why not since ("": it did).
+    backups: tuple[tuple[str, float, str], ...] = ()
     slurm_nodes: tuple[SlurmNode, ...] = ()
     partitions: tuple[tuple[str, str], ...] = ()  # and their states
     queue: tuple[tuple[str, str, int], ...] = ()  # states and reasons of jobs, and how many
     updates: tuple[int, int] | None = None  # newer packages, and those of them for security
-    backup: float | None = None  # when the last backup was whole, by the clock of this board
 
     def version(self, program: str) -> str:
         """What version a program says it is, "" when it is not there."""

@@ -33,7 +33,7 @@ HEAD = NodeStatus(
         Queued("PENDING", "Resources", 1),
         Queued("RUNNING", "None", 2),
     ),
-    backup_seconds=10800,
+    backups=(("head", 240.0), ("homes", 10800.0)),
     seen_seconds=0,
 )
 FULL = "its disk is full: 199 MiB of 29000 MiB are free"
@@ -53,7 +53,7 @@ ILL = replace(
     updates=0,
     security_updates=0,
     queue=(),
-    backup_seconds=None,
+    backups=(),
 )
 AWAY = NodeStatus(
     node="rpnode03",
@@ -75,7 +75,7 @@ FILES = replace(
     queue=(),
     updates=None,
     security_updates=None,
-    backup_seconds=None,
+    backups=(),
 )
 GLANCE = Glance("raspi-hpc", (HEAD, ILL, AWAY, FILES), ())
 
@@ -95,7 +95,7 @@ filenode01  up       ░░░░░░ 0.00  ████░░ 60%  ██░�
 
 queue   2 running, 3 pending (Priority 2, Resources 1)
 /home   ████░░ 59%, 12 GiB free on filenode01
-backup  3 h ago
+backup  head 4 min ago, homes 3 h ago, by rpnode01
 """
 PHONE = """\
 raspi-hpc: 2 of 4 well, 1 ill, 1 away
@@ -126,7 +126,8 @@ queue   2 running, 3 pending (Priority
         2, Resources 1)
 /home   ████░░ 59%, 12 GiB free on
         filenode01
-backup  3 h ago
+backup  head 4 min ago, homes 3 h ago,
+        by rpnode01
 """
 
 
@@ -157,7 +158,7 @@ def test_no_line_is_longer_than_the_screen(width: int) -> None:
 
 def test_what_nobody_knows_has_no_column() -> None:
     plain = replace(HEAD, temperature=None, link_mbit=0, updates=None, written_gib=None)
-    told = drawn(200, Glance("c", (replace(plain, backup_seconds=None, queue=()),), ()))
+    told = drawn(200, Glance("c", (replace(plain, backups=(), queue=()),), ()))
     assert "HEAT" not in told and "LINK" not in told and "UPDATES" not in told
     assert "backup" not in told
     assert told.endswith("queue  no jobs\n")

@@ -227,14 +227,16 @@ def test_what_boards_tell_of_their_disks_their_packages_and_the_queue() -> None:
         updates=(12, 3),
     )
     jobs = (("PENDING", "Priority", 3), ("RUNNING", "None", 2))
-    one = dataclasses.replace(ONE, queue=jobs, now=5000.0, backup=1400.0, updates=(0, 0))
+    one = dataclasses.replace(
+        ONE, queue=jobs, now=5000.0, backups=(("head", 1400.0, ""),), updates=(0, 0)
+    )
     found, _ = glanced(one, told)
     two = found["two"]
     assert (two.written_gib, two.worn_percent) == (412, 20)
     assert (two.updates, two.security_updates) == (12, 3)
     assert found["one"].queue == (Queued("PENDING", "Priority", 3), Queued("RUNNING", "None", 2))
-    assert (found["one"].updates, found["one"].backup_seconds) == (0, 3600)
-    assert (two.queue, two.backup_seconds) == ((), None)
+    assert (found["one"].updates, found["one"].backups) == (0, (("head", 3600.0),))
+    assert (two.queue, two.backups) == ((), ())
 
 
 @pytest.mark.parametrize(
