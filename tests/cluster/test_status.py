@@ -7,10 +7,12 @@ import json
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pexpect
 import pytest
 from boards import ROOT, Cluster
 from textual.pilot import Pilot
@@ -117,6 +119,19 @@ def until(
         if come(worker):
             return dict(worker)
     pytest.fail(f"{PATIENCE} lines later: {worker}")
+
+
+def test_on_a_terminal_the_picture_is_drawn_again_until_ctrl_c(cluster: Cluster) -> None:
+    words = ["-m", "wulfling", "-f", str(cluster.file), "status", "--watch", "--every", "1"]
+    child = pexpect.spawn(sys.executable, words, dimensions=(40, 40), encoding="utf-8", timeout=60)
+    child.expect("3 of 3 well")
+    child.expect("[0-9]+ s, a look every 1 s; Ctrl-C")
+    child.expect("3 of 3 well")
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
+    assert "interrupted" not in child.before
 
 
 async def test_the_view_drains_and_resumes_a_real_node(cluster: Cluster) -> None:

@@ -133,20 +133,19 @@ COLUMNS = (
 )
 
 
-def lines(glance: Glance, width: int) -> Iterator[str]:
-    """The whole screen."""
-    yield from summary(glance)
-    yield ""
-    chosen = _columns(glance.nodes, width)
-    if chosen:
-        yield from _table(glance, chosen, width)
-    else:
-        for node in glance.nodes:
-            yield from _card(node, width)
-    below = list(cluster_lines(glance, width))
-    if below:
-        yield ""
-        yield from below
+def lines(glance: Glance, width: int, height: int = 0) -> tuple[str, ...]:
+    """The whole screen. On a phone of so small a ``height`` that lines would be lost, nodes with
+    which all is well get one line each; 0 is any height."""
+    below = tuple(cluster_lines(glance, width))
+    foot = ("", *below) if below else ()
+    head = (*summary(glance), "")
+    if chosen := _columns(glance.nodes, width):
+        return (*head, *_table(glance, chosen, width), *foot)
+    cards = [tuple(_card(node, width)) for node in glance.nodes]
+    if 0 < height < len(head) + sum(map(len, cards)) + len(foot):
+        nodes = zip(glance.nodes, cards, strict=True)
+        cards = [card if any(remarks(node)) else card[:1] for node, card in nodes]
+    return (*head, *(line for card in cards for line in card), *foot)
 
 
 def summary(glance: Glance) -> Iterator[str]:

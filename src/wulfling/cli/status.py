@@ -123,7 +123,9 @@ def _live(watch: Watch, every: float) -> None:
         glance = watch.glance()
         went = f"{screen.span(int(time.monotonic() - began))}, a look every {every:g} s"
         asking = f"; asking {', '.join(watch.unheard)}" if watch.unheard else ""
-        lines = [*screen.lines(glance, _width()), "", f"{went}{asking}; Ctrl-C ends it"]
+        room = shutil.get_terminal_size().lines - 2
+        told = screen.lines(glance, _width(), room)
+        lines = [*told, "", f"{went}{asking}; Ctrl-C ends it"]
         return Text.from_ansi("\n".join(map(_writable, lines)), no_wrap=True)
 
     def draw() -> None:

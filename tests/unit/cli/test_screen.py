@@ -151,6 +151,16 @@ def test_a_phone() -> None:
     assert drawn(40) == PHONE
 
 
+def test_on_a_small_screen_what_is_well_takes_one_line() -> None:
+    told = [click.unstyle(line) for line in screen.lines(GLANCE, 40, 24)]
+    assert len(told) <= 24
+    assert [line for line in told if line.startswith(("rpnode01", "filenode01"))] == [
+        "rpnode01  mixed             head,compute",
+        "filenode01  up                   storage",
+    ]
+    assert "  ! its disk is full: 199 MiB of 29000" in told
+
+
 @pytest.mark.parametrize("width", range(30, 201, 10))
 def test_no_line_is_longer_than_the_screen(width: int) -> None:
     assert max(map(len, drawn(max(width, 38)).splitlines())) <= max(width, 38)
