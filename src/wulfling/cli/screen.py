@@ -249,7 +249,7 @@ def _columns(nodes: Iterable[NodeStatus], width: int) -> tuple[Column, ...]:
 
 
 def _wide(columns: Iterable[Column], nodes: Iterable[NodeStatus]) -> int:
-    widths = [max(len(c.head), *(len(c.cell(node)) for node in nodes)) for c in columns]
+    widths = [max(len(c.head), *(len(c.cell(node)) for node in nodes), 0) for c in columns]
     return sum(widths) + 2 * (len(widths) - 1)
 
 

@@ -166,6 +166,11 @@ def test_no_line_is_longer_than_the_screen(width: int) -> None:
     assert max(map(len, drawn(max(width, 38)).splitlines())) <= max(width, 38)
 
 
+def test_before_anybody_has_answered() -> None:
+    assert drawn(80, Glance("c", (), ())).startswith("c: 0 of 0 well\n")
+    assert drawn(40, Glance("c", (), ()))
+
+
 def test_what_nobody_knows_has_no_column() -> None:
     plain = replace(HEAD, temperature=None, link_mbit=0, updates=None, written_gib=None)
     told = drawn(200, Glance("c", (replace(plain, backups=(), queue=()),), ()))
