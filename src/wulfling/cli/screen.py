@@ -153,7 +153,7 @@ def summary(glance: Glance) -> Iterator[str]:
     away = sum(not node.reachable for node in glance.nodes)
     ill = sum(node.reachable and bool(node.unwell or node.wrong) for node in glance.nodes)
     well = len(glance.nodes) - away - ill
-    words = [f"{well} of {len(glance.nodes)} well"]
+    words = [f"{well} of {len(glance.nodes)} well" if glance.nodes else "nobody has answered yet"]
     words += [click.style(f"{ill} ill", fg="yellow")] if ill else []
     words += [click.style(f"{away} away", fg="red")] if away else []
     yield f"{click.style(glance.cluster, bold=True)}: {', '.join(words)}"

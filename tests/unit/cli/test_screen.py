@@ -167,7 +167,7 @@ def test_no_line_is_longer_than_the_screen(width: int) -> None:
 
 
 def test_before_anybody_has_answered() -> None:
-    assert drawn(80, Glance("c", (), ())).startswith("c: 0 of 0 well\n")
+    assert drawn(80, Glance("c", (), ())).startswith("c: nobody has answered yet\n")
     assert drawn(40, Glance("c", (), ()))
 
 
