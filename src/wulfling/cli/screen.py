@@ -17,7 +17,7 @@ from wulfling.cli import show
 from wulfling.converge.status import Glance, NodeStatus
 from wulfling.node.self_check import MARK
 
-PATIENT = 20  # seconds after which it is worth saying that a node was not heard of since
+PATIENT = 20  # seconds beyond the pause between looks that an answer may take without a word
 BAR = 6  # letters
 FULL, EMPTY = "█", "░"
 
@@ -95,21 +95,18 @@ def wear(node: NodeStatus) -> str:
 
 def link(node: NodeStatus) -> str:
     """The speed of its link."""
+    if not node.link_mbit:
+        return ""
     fast = node.link_mbit >= 1000
-    return (f"{node.link_mbit / 1000:g} Gb/s" if fast else f"{node.link_mbit} Mb/s") * bool(
-        node.link_mbit
-    )
+    return f"{node.link_mbit / 1000:g} Gb/s" if fast else f"{node.link_mbit} Mb/s"
 
 
 def updates(node: NodeStatus) -> str:
     """Newer packages, ``12 (3 sec.)`` with three of them for security."""
     if node.updates is None:
         return ""
-    return (
-        f"{node.updates} ({node.security_updates} sec.)"
-        if node.security_updates
-        else (f"{node.updates}")
-    )
+    security = f" ({node.security_updates} sec.)" if node.security_updates else ""
+    return f"{node.updates}{security}"
 
 
 def up(node: NodeStatus) -> str:
@@ -141,10 +138,10 @@ def lines(glance: Glance, width: int, height: int = 0) -> tuple[str, ...]:
     head = (*summary(glance), "")
     if chosen := _columns(glance.nodes, width):
         return (*head, *_table(glance, chosen, width), *foot)
-    cards = [tuple(_card(node, width)) for node in glance.nodes]
+    cards = [tuple(_card(node, width, glance.pause)) for node in glance.nodes]
     if 0 < height < len(head) + sum(map(len, cards)) + len(foot):
         nodes = zip(glance.nodes, cards, strict=True)
-        cards = [card if any(remarks(node)) else card[:1] for node, card in nodes]
+        cards = [card if any(remarks(node, glance.pause)) else card[:1] for node, card in nodes]
     return (*head, *(line for card in cards for line in card), *foot)
 
 
@@ -193,10 +190,10 @@ def queue(node: NodeStatus) -> str:
     return ", ".join(words) + (f" ({why})" if why else "")
 
 
-def details(node: NodeStatus, width: int) -> Iterator[str]:
+def details(node: NodeStatus, width: int, pause: float = 0) -> Iterator[str]:
     """All that is known of one node."""
     yield _coloured(node, f"{node.node}  {node.address}  {','.join(node.roles)}  {state(node)}")
-    for words, colour in remarks(node):
+    for words, colour in remarks(node, pause):
         for line in _hanging("  ! ", words, width):
             yield click.style(line, fg=colour)
     cpus = f" of {node.cpus} CPU{'s' * (node.cpus != 1)}" if node.cpus else ""
@@ -217,14 +214,15 @@ def details(node: NodeStatus, width: int) -> Iterator[str]:
         yield f"  {share.path} {used}, {size(share.free_mb)} free"
 
 
-def remarks(node: NodeStatus) -> Iterator[tuple[str, str]]:
-    """What there is to say of a node in words, each with the colour that repeats it."""
+def remarks(node: NodeStatus, pause: float = 0) -> Iterator[tuple[str, str]]:
+    """What there is to say of a node in words, each with the colour that repeats it. ``pause`` are
+    the seconds between two looks."""
     if not node.reachable:
         yield f"unreachable: {node.reason}", "red"
         if node.seen_seconds is not None:
             yield f"last answer {span(node.seen_seconds)} ago", "red"
         return
-    if node.seen_seconds is not None and node.seen_seconds > PATIENT:
+    if node.seen_seconds is not None and node.seen_seconds > pause + PATIENT:
         yield f"no answer for {span(node.seen_seconds)}; these figures are older", "yellow"
     if node.unwell:
         goes_on = "; what runs there goes on" if node.state.startswith("draining") else ""
@@ -260,7 +258,7 @@ def _table(glance: Glance, columns: tuple[Column, ...], width: int) -> Iterator[
     yield click.style(head, bold=True)
     for node, row in zip(glance.nodes, rest, strict=True):
         yield _coloured(node, row)
-        for words, colour in remarks(node):
+        for words, colour in remarks(node, glance.pause):
             for line in _hanging("    ", words, width):
                 yield click.style(line, fg=colour)
 
@@ -271,7 +269,7 @@ def _coloured(node: NodeStatus, row: str) -> str:
     return click.style(row, fg="yellow") if node.unwell or node.wrong else row
 
 
-def _card(node: NodeStatus, width: int) -> Iterator[str]:
+def _card(node: NodeStatus, width: int, pause: float) -> Iterator[str]:
     """A node on a phone: its name and state, two bars, and what else is known."""
     top = f"{node.node}  {state(node)}"
     roles = ",".join(node.roles)
@@ -289,7 +287,7 @@ def _card(node: NodeStatus, width: int) -> Iterator[str]:
     }
     words = [f"{name} {value}".strip() for name, value in known.items() if value]
     yield from _packed(words, width)
-    for said, colour in remarks(node):
+    for said, colour in remarks(node, pause):
         for line in _hanging("  ! ", said, width):
             yield click.style(line, fg=colour)
 

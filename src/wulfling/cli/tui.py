@@ -136,7 +136,8 @@ class View(App[WulflingError]):
                 cell = Text(column.cell(node), style=_style(node))
                 self._table.update_cell(node.node, column.head, cell, update_width=True)
         mine = next((node for node in glance.nodes if node.node == self.selected), None)
-        details = screen.details(mine, self.size.width - 2) if mine else ("asking",)
+        room, pause = self.size.width - 2, glance.pause
+        details = screen.details(mine, room, pause) if mine else ("asking",)
         self._below.query_one("#node", Static).update(_text(details))
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:

@@ -95,11 +95,13 @@ class NodeStatus:
 
 @dataclass(frozen=True)
 class Glance:
-    """Every node in the file's order, and what is wrong."""
+    """Every node in the file's order, and what is wrong. ``pause`` are the seconds between two
+    looks, 0 when there is one."""
 
     cluster: str
     nodes: tuple[NodeStatus, ...]
     findings: tuple[Finding, ...]
+    pause: float = 0
 
     @property
     def all_answer(self) -> bool:
@@ -130,6 +132,7 @@ class Watch:
         self._answers: dict[str, _Answer] = {}
         self._errors: dict[str, WulflingError] = {}
         self._counted: dict[str, float] = {}
+        self._pause = 0.0
 
     @property
     def unheard(self) -> tuple[str, ...]:
@@ -147,6 +150,7 @@ class Watch:
 
     async def go_on(self, pause: float) -> None:
         """Look until somebody cancels it. Raises what ``look`` raises."""
+        self._pause = pause
 
         async def follow(name: str) -> None:
             while True:
@@ -171,7 +175,7 @@ class Watch:
         seen = {name: int(now - answer.at) for name, answer in self._answers.items()}
         nodes = (_status(evidence, node, found) for node in heard)
         told = tuple(replace(node, seen_seconds=seen.get(node.node)) for node in nodes)
-        return Glance(self._cluster.name, told, found)
+        return Glance(self._cluster.name, told, found, self._pause)
 
     async def ask(self, name: str) -> None:
         """One look at one node. Raises what ``look`` raises."""

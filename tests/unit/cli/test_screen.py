@@ -220,6 +220,7 @@ def test_reasons_in_words() -> None:
     assert [words for words, _ in screen.remarks(late)] == [
         "no answer for 44 s; these figures are older"
     ]
+    assert [*screen.remarks(late, 30)] == []
 
 
 def test_a_colour_only_repeats_what_a_word_says() -> None:
