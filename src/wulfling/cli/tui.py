@@ -3,6 +3,7 @@ and keys that drain and resume it. The one module that needs textual."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Iterable
 from typing import ClassVar
 
@@ -83,7 +84,6 @@ class View(App[WulflingError]):
         super().__init__()
         self._watch, self._boards, self._every = watch, boards, every
         self.selected = boards.cluster.nodes[0].name
-        self._logged = ("", "")  # whose log is shown, and its text
 
     def compose(self) -> ComposeResult:
         """From the whole to one node."""
@@ -104,7 +104,6 @@ class View(App[WulflingError]):
             table.add_row(*cells, key=node.name)
         self.run_worker(self._look(), group="look")
         self.set_interval(BEAT, self.picture)
-        self.set_interval(self._every, self._read_log)
         self.picture()
         table.focus()
 
@@ -144,22 +143,24 @@ class View(App[WulflingError]):
         """Turn to another node."""
         self.selected = event.row_key.value or self.selected
         self.picture()
-        self._read_log()
+        self.run_worker(self._follow(self.selected), group="log", exclusive=True)
 
-    def _read_log(self) -> None:
-        self.run_worker(self._tell_log(self.selected), group="log", exclusive=True)
-
-    async def _tell_log(self, node: str) -> None:
-        try:
-            said = await self._boards.said(node, *JOURNAL)
-        except WulflingError as error:
-            said = error.message
-        log = self._below.query_one("#log", RichLog)  # a worker ends before its widgets
-        log.border_title = f"journal of {node}"
-        if self._logged != (node, said):
-            self._logged = (node, said)
-            log.clear()
-            log.write(Text(said.rstrip()))
+    async def _follow(self, node: str) -> None:
+        """Show the journal of a node until somebody turns to another one. The next question
+        waits for the last answer: a slow board may take longer than the pause."""
+        log = self._below.query_one("#log", RichLog)
+        log.clear()
+        shown = ""
+        while True:
+            try:
+                said = await self._boards.said(node, *JOURNAL)
+            except WulflingError as error:
+                said = error.message
+            if said != shown:
+                shown = said
+                log.clear()
+                log.write(Text(said.rstrip()))
+            await asyncio.sleep(self._every)
 
     def action_drain(self) -> None:
         """Ask why, and drain the node."""
