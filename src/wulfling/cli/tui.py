@@ -23,8 +23,9 @@ from wulfling.errors import WulflingError
 
 BEAT = 1.0  # seconds between two pictures
 LOG_LINES = 100
-# What a board of ours runs; journalctl(1) says nothing of units that a board does not have.
-UNITS = ("slurmd", "slurmctld", "slurmdbd", "mariadb", "munge", "nfs-server", "chrony", "ssh")
+# What a board of ours runs; journalctl(1) says nothing of units that a board does not have. Not
+# ssh: each of our looks is a dozen lines there.
+UNITS = ("slurmd", "slurmctld", "slurmdbd", "mariadb", "munge", "nfs-server", "chrony")
 JOURNAL = (
     *("journalctl", "--no-pager", "--quiet", "--output=short", f"--lines={LOG_LINES}"),
     *(f"--unit={unit}" for unit in UNITS),
