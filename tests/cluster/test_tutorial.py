@@ -41,7 +41,9 @@ def shape(text: str) -> list[str]:
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
     text = re.sub(r"\b\w{3} \w{3} +\d+ [\d:]+ \d{4}\b", "DATE", text)
     text = re.sub(r"\b(?=\w*\d)[0-9a-f]{12}\b", "FINGERPRINT", text)
+    text = re.sub(r"[█░]+", "BAR", text)
     text = re.sub(r"\d+(\.\d+)?", "N", text)
+    text = text.replace("N (N sec.)", "N")  # newer packages come on any day
     text = re.sub(r"unreachable: .*", "unreachable: WHY", text)  # the kernel's word, or ssh's
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
 

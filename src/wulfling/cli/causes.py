@@ -31,7 +31,15 @@ STATUS: Mapping[str, str] = {
     "link_mbit": "Speed of its fastest wired link in Mbit/s; 0 when it is not known",
     "temperature": "Degrees Celsius, where the board tells them",
     "throttled": "Whether it has slowed itself down, or had too little voltage",
-    "wrong": "What is wrong with it, in sentences; [doctor](causes.md) says more",
+    "wrong": "What is wrong with it, in sentences; the head's are also the cluster's",
+    "cpus": "Its CPUs, as measured; 0 when it does not answer",
+    "written_gib": "GiB that were ever written to its ext4 disk; `null`: it does not tell",
+    "worn_percent": "Percent of the disk's life gone, at most; `null`: SD cards do not tell",
+    "updates": "Newer packages, by its lists from the last upgrade; `null`: not known",
+    "security_updates": "Those of them for security",
+    "serves": "Its shares: `path`, `mb` of the file system they lie on, `free_mb`",
+    "queue": "On the head, jobs by `state` and `reason` of squeue(1), and how many `jobs`",
+    "seen_seconds": "Seconds since its last answer; `null`: there was none",
 }
 
 

@@ -27,7 +27,7 @@ VERBS = {
     "plan": ("river", "Show what would change on every board, and change nothing."),
     "apply": ("river", "Bring every board to what the file says."),
     "verify": ("proof", "Prove the cluster with a real MPI job."),
-    "status": ("proof", "Show every node: reachable, state, load, memory."),
+    "status": ("status", "Show every node, the queue and storage on one screen; --watch goes on."),
     "doctor": ("doctor", "Say what is wrong, why, and what mends it; with --fix, mend it."),
     "run": ("jobs", "Send a folder, run it as a job, show its output, bring its results."),
     "submit": ("jobs", "Send a folder and submit its batch script."),

@@ -16,8 +16,8 @@ from wulfling.cli import membership, show
 from wulfling.cli.rack import WAIT, YES, agreed, chosen, operator, rack, seconds
 from wulfling.cli.river import OUTPUT
 from wulfling.cli.setting import setting
-from wulfling.day2.rack import Rack, in_order, turn
-from wulfling.day2.rest import counted
+from wulfling.day2.rack import in_order, turn
+from wulfling.day2.rest import counted, drain_nodes, is_a_reason, resume_nodes
 from wulfling.transport.ssh import arguments
 
 SAID_NO = 2  # as of a plan with changes
@@ -61,20 +61,13 @@ def drain(file: Path, names: Sequence[str], reason: str) -> None:
     """
     prepared = setting(file)
     wanted, board_rack = chosen(prepared, names, file), rack(prepared)
-    if not reason.strip() or not reason.isprintable():
+    if not is_a_reason(reason):
         raise click.UsageError("--reason has to be a line of text")
-    held = asyncio.run(_drain(board_rack, wanted, reason))
+    held = asyncio.run(drain_nodes(board_rack, wanted, reason))
     for name in wanted:
         until = f" once these are done, {counted('job', held[name])}" if held[name] else ""
         click.echo(f"{name}: drained{until}")
     click.echo(f"next: wulfling -f {file} node resume {' '.join(wanted)}", err=True)
-
-
-async def _drain(boards: Rack, names: Sequence[str], reason: str) -> dict[str, tuple[str, ...]]:
-    await boards.slurm.known(names)  # all of them, or none
-    await boards.slurm.drain(names, reason)
-    states = await boards.slurm.nodes()
-    return {name: await boards.slurm.jobs([name]) if states[name].busy else () for name in names}
 
 
 @node.command()
@@ -88,20 +81,8 @@ def resume(file: Path, names: Sequence[str]) -> None:
     """
     prepared = setting(file)
     wanted = chosen(prepared, names, file)
-    for line in asyncio.run(_resume(rack(prepared), wanted)):
+    for line in asyncio.run(resume_nodes(rack(prepared), wanted)):
         click.echo(line)
-
-
-async def _resume(boards: Rack, names: Sequence[str]) -> list[str]:
-    states = await boards.slurm.known(names)
-    resting = [name for name, state in states.items() if state.drains or state.down]
-    await boards.slurm.resume(resting)
-    return [
-        f"{name}: takes jobs again (was {state.state}: {state.reason or 'no reason given'})"
-        if name in resting
-        else f"{name}: takes jobs as it is"
-        for name, state in states.items()
-    ]
 
 
 @node.command()

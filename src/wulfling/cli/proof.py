@@ -1,4 +1,4 @@
-"""``wulfling verify`` and ``wulfling status``: is it a cluster, and how is it?"""
+"""``wulfling verify``: is it a cluster?"""
 
 from __future__ import annotations
 
@@ -13,12 +13,9 @@ from wulfling.cli.river import OUTPUT, errand_of
 from wulfling.cli.setting import setting
 from wulfling.converge import verify as proof
 from wulfling.converge.doctor import examine
-from wulfling.converge.status import status as ask_status
 from wulfling.errors import CommandFailed
 from wulfling.model.finding import Finding, Verdict
 from wulfling.transport.ssh import Ssh
-
-STATUS_HEADER = ("NODE", "ADDRESS", "ROLES", "STATE", "LOAD", "MEMORY", "UP")
 
 
 @click.command()
@@ -68,33 +65,3 @@ def verify(file: Path, output: str) -> int:
     click.echo(f"{bad} of {len(findings)} checks failed", err=True)
     click.echo(f"next: wulfling -f {file} doctor", err=True)
     return 3 if any(finding.verdict is Verdict.UNKNOWN for finding in findings) else 4
-
-
-@click.command()
-@OUTPUT
-@click.pass_obj
-def status(file: Path, output: str) -> int:
-    """Every node at a glance: does it answer, what does Slurm say, load and memory; heat and
-    throttling where a board tells them. Below that, what is wrong in words; `doctor` says more.
-
-    Exit code 0: every node is well; 3: some are unreachable; 4: something is wrong.
-    """
-    prepared = setting(file)
-    found, wrong = asyncio.run(ask_status(prepared.resolve(), prepared.addresses, Ssh()))
-    if output == "json":
-        click.echo(show.as_json([node.as_json() for node in found]))
-    else:
-        for line in show.table(STATUS_HEADER, [node.cells() for node in found]):
-            click.echo(line)
-        for node in found:
-            if node.temperature is not None:
-                slowed = ", has slowed itself down" if node.throttled else ""
-                click.echo(f"{node.node}: {node.temperature:.0f} degrees{slowed}")
-        for finding in wrong:
-            if finding.check != "reach":  # the table says that
-                click.echo(f"{finding.subject}: {finding.words} [{finding.check}]")
-        if wrong:
-            click.echo(f"next: wulfling -f {file} doctor", err=True)
-    if any(not node.reachable for node in found):
-        return 3
-    return 4 if wrong or any(node.unwell for node in found) else 0

@@ -244,7 +244,7 @@ def _exit_codes() -> Lines:
         CHANGES: "`plan` has changes to show, `discover` found boards that it did not write, or"
         " you said no at `apply` or a verb of `card`.",
         _USAGE: "The command line was not understood: no such verb, option or value.",
-        _INTERRUPTED: "Interrupted with Ctrl-C. Run it again.",
+        _INTERRUPTED: "Interrupted with Ctrl-C. Run it again. `status --watch` ends so.",
         OUTPUT_UNREAD: "Whoever read the output, `head` for example, went away before the end.",
     }
     told |= {error.exit_code: sentence(error.__doc__) for error in _errors()}

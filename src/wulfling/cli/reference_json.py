@@ -14,7 +14,7 @@ from wulfling.bringup.adopt import Adopted
 from wulfling.bringup.discover import Found, Machine
 from wulfling.cli import causes, discover, explain, jobs, show, usage, user
 from wulfling.cli.markdown import Lines, code, table
-from wulfling.converge.status import NodeStatus
+from wulfling.converge.status import NodeStatus, Queued, Served
 from wulfling.day2.people import Standing
 from wulfling.day2.usage import summed
 from wulfling.jobs.queue import Listed
@@ -56,6 +56,7 @@ _STATUS = {
     "free_mb": "Memory that is available, in MiB",
     "up_seconds": "Seconds since it was switched on",
     **causes.STATUS,
+    "backups": "Pairs of `head`, `homes` or `drill`, and seconds since that last went well",
 }
 _EXPLAIN = {
     "key": "The [resource](resources.md), `kind:name`",
@@ -132,7 +133,11 @@ def lines() -> Lines:
     """Every example is made by the code that the verb uses, and the tables have to agree."""
     step = Step("rpnode02", "hostname:rpnode02", Status.CHANGE, ("  value: pi -> rpnode02",), 1)
     finding = Finding("raspi-hpc", "nodes", Verdict.GOOD, "2 nodes are ready")
-    node = NodeStatus("rpnode02", "10.0.0.2", ("compute",), True, "idle", "", 0.1, 231, 150, 600)
+    node = NodeStatus(
+        *("rpnode01", "10.0.0.1", ("head", "compute"), True, "idle", "", 0.1, 613, 450, 600),
+        serves=(Served("/nfs", 29000, 21000),),
+        queue=(Queued("PENDING", "Priority", 3), Queued("RUNNING", "None", 2)),
+    )
     resource = Directory(path="/nfs", why="what the others mount")
     machine = Machine(IPv4Address("10.0.0.2"), "open", _BANNER, "dc:a6:32:01:02:03")
     found = discover.row(Found(machine, new=True, name="node02"), {}, (), {})
@@ -151,9 +156,10 @@ def lines() -> Lines:
     yield from _keys(_STEP, step.as_json())
     yield from _told("doctor", "`doctor -o json`:", causes.DIAGNOSIS, causes.example_json())
     yield from _keys(causes.CAUSE, show.cause_json(causes.example()))
+    watched = "a list, the nodes in the file's order; with `--watch` such a list a line"
     of_each: tuple[tuple[str, str, Mapping[str, str], Mapping[str, Any]], ...] = (
         ("verify", "a list, one finding for each check", _FINDING, show.finding_json(finding)),
-        ("status", "a list, the nodes in the file's order", _STATUS, node.as_json()),
+        ("status", watched, _STATUS, node.as_json()),
         ("explain", "a list, the resources in their order", _EXPLAIN, explain._as_json(resource)),
         ("jobs", "a list, the oldest first", jobs.KEYS, dataclasses.asdict(listed)),
         ("discover", "a list, all machines by their addresses", discover.KEYS, found),

@@ -66,7 +66,7 @@ class Evidence:
 
 
 def asked(cluster: Cluster, name: str) -> dict[str, Any]:
-    """What a node is asked beside its plan (``node.health.Examination``)."""
+    """What a node is asked beside its plan (``node.health.examination``)."""
     node = cluster.node(name)
     slurm = cluster.slurm is not None
     head = name == cluster.head
@@ -78,6 +78,7 @@ def asked(cluster: Cluster, name: str) -> dict[str, Any]:
         "names": {other.name: str(other.address) for other in cluster.nodes},
         "reach": others if head else [cluster.head] if asks_others else [],
         "mounts": [share.path for share in cluster.storage if share.server != name],
+        "serves": [share.path for share in cluster.storage if share.server == name],
         "controller": str(cluster.address(cluster.head)) if computes else "",
         "munge": slurm,
         "scheduler": slurm and head,

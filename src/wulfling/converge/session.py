@@ -65,7 +65,7 @@ class Errand:
     place for imports that ``compile`` will need. With ``complete`` all that is declared is
     all there is, although the head is not asked: what else is ours on these boards goes. With
     a ``scope``, how the keys begin of what the errand is about, everything else is left as it
-    is. ``examine`` gives what a node is asked about its health (``node.health.Examination``);
+    is. ``examine`` gives what a node is asked about its health (``node.health.examination``);
     with it a wrong host key is an error of that node alone.
     """
 

@@ -11,6 +11,8 @@ from wulfling.errors import NodeFailed, Unreachable
 from wulfling.model.cluster import Cluster, Node, Person, Role
 from wulfling.model.finding import Finding, Verdict
 from wulfling.model.health import takes_jobs
+from wulfling.node.health.ailments import LARGEST_OFFSET
+from wulfling.node.health.clock import parse
 
 Ask = Callable[[str, tuple[str, ...]], Awaitable[str]]
 """Runs a command as root on the node of that name and gives what it printed."""
@@ -88,11 +90,11 @@ def _clock(cluster: Cluster, node: Node) -> Iterator[Probe]:
         return
 
     def judge(said: str) -> Finding:
-        offset = _offset(said)
+        offset = parse(said)
         return _finding(
             node.name,
             "clock",
-            offset is not None and offset < 1.0,
+            offset is not None and offset < LARGEST_OFFSET,
             "the clock follows nobody"
             if offset is None
             else f"the clock is {offset:.3f} s from the head's",
@@ -100,16 +102,6 @@ def _clock(cluster: Cluster, node: Node) -> Iterator[Probe]:
         )
 
     yield Probe(node.name, "clock", ("sh", "-c", CLOCK_QUESTION), judge)
-
-
-def _offset(said: str) -> float | None:
-    """Seconds, from what ``chronyc -c tracking`` said; None for a clock that follows nobody,
-    which chrony tells as a source of 00000000 and an offset of 0 (chronyc(1), tracking)."""
-    fields = said.strip().split(",")
-    try:
-        return abs(float(fields[4])) if int(fields[0], 16) else None
-    except (IndexError, ValueError):
-        return None
 
 
 def _mounts(cluster: Cluster, node: Node) -> Iterator[Probe]:

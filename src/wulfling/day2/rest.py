@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from wulfling.converge.verify import Probe, probes
 from wulfling.day2.rack import Rack
@@ -89,6 +89,32 @@ def counted(noun: str, names: Iterable[str]) -> str:
     found = list(dict.fromkeys(names))
     shown = ", ".join(found[:SHOWN]) + (", ..." if len(found) > SHOWN else "")
     return f"{len(found)} {noun}{'s' * (len(found) != 1)}: {shown}"
+
+
+def is_a_reason(words: str) -> bool:
+    """Whether people could read this as a reason in ``sinfo -R``."""
+    return bool(words.strip()) and words.isprintable()
+
+
+async def drain_nodes(rack: Rack, names: Sequence[str], reason: str) -> dict[str, tuple[str, ...]]:
+    """Give these nodes no more jobs, all of them or none; the jobs that are still on each."""
+    await rack.slurm.known(names)
+    await rack.slurm.drain(names, reason)
+    states = await rack.slurm.nodes()
+    return {name: await rack.slurm.jobs([name]) if states[name].busy else () for name in names}
+
+
+async def resume_nodes(rack: Rack, names: Sequence[str]) -> list[str]:
+    """Give these nodes jobs again, whoever has drained them; a sentence for each."""
+    states = await rack.slurm.known(names)
+    resting = [name for name, state in states.items() if state.drains or state.down]
+    await rack.slurm.resume(resting)
+    return [
+        f"{name}: takes jobs again (was {state.state}: {state.reason or 'no reason given'})"
+        if name in resting
+        else f"{name}: takes jobs as it is"
+        for name, state in states.items()
+    ]
 
 
 async def give_back(rack: Rack, name: str, verb: str) -> None:

@@ -17,6 +17,11 @@ class Mount:
     state: str
     kind: str = ""
 
+    @property
+    def well(self) -> bool:
+        """Whether it is the file server's folder, and answers."""
+        return self.state == "ok" and self.kind.startswith("nfs")
+
 
 @dataclass(frozen=True)
 class Space:
@@ -91,7 +96,13 @@ class Health:
     throttled: int | None = None  # bits of vcgencmd's get_throttled; None: the board has none
     disk_errors: tuple[tuple[str, int], ...] = ()  # ext4 devices with errors, and how many
     spaces: tuple[Space, ...] = ()
+    written: tuple[tuple[str, int], ...] = ()  # ext4 devices, and GiB written to them ever
+    worn: tuple[tuple[str, int], ...] = ()  # disks that tell it, and percent of their life gone
+    unread: tuple[str, ...] = ()  # what could not be read, and why
     links: tuple[tuple[str, int], ...] = ()  # wired interfaces that are up, and Mbit/s
+    half_duplex: tuple[str, ...] = ()  # those of them that send or receive, never both
+    stuck: int = 0  # processes in an uninterruptible wait
+    job_cgroups: int = 0  # cgroups of jobs, of those that are over as well
     names: tuple[tuple[str, str], ...] = ()  # of the cluster, and what they resolve to here
     dns: tuple[tuple[str, bool], ...] = ()  # name servers, and whether they answer
     clock: float | None = None
@@ -105,8 +116,12 @@ class Health:
     ctld: str = ""
     ended: tuple[tuple[str, str], ...] = ()  # declared daemons that do not run, and last words
     reached: tuple[tuple[str, bool], ...] = ()  # other boards, and whether port 22 answers
+    # What this board saves or drills, when that last went well, and why not since ("": it did).
+    backups: tuple[tuple[str, float, str], ...] = ()
     slurm_nodes: tuple[SlurmNode, ...] = ()
     partitions: tuple[tuple[str, str], ...] = ()  # and their states
+    queue: tuple[tuple[str, str, int], ...] = ()  # states and reasons of jobs, and how many
+    updates: tuple[int, int] | None = None  # newer packages, and those of them for security
 
     def version(self, program: str) -> str:
         """What version a program says it is, "" when it is not there."""

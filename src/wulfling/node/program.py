@@ -36,7 +36,7 @@ from wulfling.node.resources.service import Service, expect_units
 from wulfling.node.resources.slurm import Account, AccountingCluster, Association, expect_rows
 
 if TYPE_CHECKING:
-    from wulfling.node.health import Examination
+    from wulfling.node.health.examination import Examination
 
 SECRETS = f"{STATE}/secrets"
 KNOWN = f"{STATE}/cluster/hardware.json"
@@ -129,7 +129,7 @@ def _examination(board: Board, order: dict[str, Any]) -> Examination | None:
     """Whoever only plans or applies does not ask how the board is."""
     if "examine" not in order:
         return None
-    from wulfling.node.health import Examination
+    from wulfling.node.health.examination import Examination
 
     return Examination(board, order["examine"])
 

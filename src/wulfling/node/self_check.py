@@ -12,12 +12,13 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from wulfling.node.board import STATE, Board
+from wulfling.node.health.ailments import Ailment, ailments
+from wulfling.node.health.looks import look
 
 PROGRAM = "/etc/slurm/health-check"
 MARK = "health: "
@@ -28,21 +29,9 @@ BOOTS = f"{STATE}/boots.json"  # of the last ones
 
 ROUNDS = 2  # as often in a row it has to be bad before a drain, and good before it ends
 QUICK = 5.0  # seconds for one question; Slurm ends the whole after sixty
-MIB = 1 << 20
-LEAST_DISK = 300  # MiB that have to be free, or a twentieth of the disk; a gigabyte is enough
-MOST_DISK = 1024
-LEAST_INODES = 0.05
-LEAST_MEMORY = 16  # MiB; what jobs may have leaves the board 64 and more
-LARGEST_OFFSET = 1.0  # seconds; munge gives up at 300
-MOST_STUCK = 10  # processes in an uninterruptible wait
-MOST_CGROUPS = 500
-SLOWEST_LINK = 100  # Mbit/s
+PEOPLES = ("/home", "/nfs", "/srv")  # what people fill up there does not make a board ill
 FLAPS, FLAP_SPAN = 3, 600  # starts within so many seconds
 RELAPSES, RELAPSE_SPAN = 3, 3600  # drains of our own within so many seconds
-
-# Bits of `vcgencmd get_throttled` that tell of now; the kernel shows the same number.
-THROTTLED = "/sys/devices/platform/soc/soc:firmware/get_throttled"
-UNDER_VOLTAGE, TOO_HOT = 0x1, 0x4 | 0x8
 
 
 @dataclass(frozen=True)
@@ -64,16 +53,6 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Ailment:
-    """What is wrong. ``at_once`` is for what a second look would not make better, ``lasting`` for
-    what a person has to look at, however well the board is meanwhile."""
-
-    words: str
-    at_once: bool = False
-    lasting: bool = False
-
-
-@dataclass(frozen=True)
 class Memory:
     """What earlier rounds of this boot left: rounds in a row that were bad or good, whether the
     drain that there is may be ours, and when ours began."""
@@ -87,7 +66,7 @@ class Memory:
 def main(arguments: Sequence[str], board: Board | None = None) -> int:
     """One round; with ``--tell`` only what is wrong, on stdout. The exit code is 0."""
     board = board or Board()
-    found = tuple(ailments(board, expected(arguments)))
+    found = tuple(found_here(board, expected(arguments)))
     if "--tell" in arguments:
         for ailment in found:
             sys.stdout.write(f"{ailment.words}\n")
@@ -111,56 +90,18 @@ def expected(arguments: Sequence[str]) -> Expected:
 # What can be wrong
 
 
-def ailments(board: Board, wanted: Expected) -> Iterator[Ailment]:
-    """Everything that is wrong with this board now, the cause before what follows from it."""
-    checks: tuple[Callable[[Board, Expected], Iterator[Ailment]], ...] = (
-        *(_power, _disk, _room, _flaps, _links),
-        *(_clock, _mounts, _accounts, _memory, _processes),
-    )
-    for check in checks:
+def found_here(board: Board, wanted: Expected) -> Iterator[Ailment]:
+    """Everything that is wrong with this board now: what doctor would find in the same facts, and
+    what takes a memory of the last starts."""
+    health = look(board, wanted.mounts)
+    spaces = tuple(space for space in health.spaces if space.path not in PEOPLES)
+    health = replace(health, spaces=spaces, clock=health.clock if wanted.clock else None)
+    yield from (ailment for ailment in ailments(health) if not ailment.over)
+    for check in (_flaps, _accounts):
         try:
             yield from check(board, wanted)
-        except OSError as error:  # a dying disk answers like this anywhere
+        except OSError as error:
             yield Ailment(f"{error.filename or check.__name__} cannot be read: {error.strerror}")
-
-
-def _power(board: Board, wanted: Expected) -> Iterator[Ailment]:
-    try:
-        bits = int((board.text(THROTTLED) or "0").strip(), 16)
-    except ValueError:
-        return
-    if bits & UNDER_VOLTAGE:
-        yield Ailment("the power supply gives too little voltage")
-    if bits & TOO_HOT:
-        yield Ailment("it is too hot and slows itself down")
-
-
-def _disk(board: Board, wanted: Expected) -> Iterator[Ailment]:
-    """A file system that met an error may still say that it is writable: so write."""
-    for place in sorted(board.path("/sys/fs/ext4").glob("*/errors_count")):
-        count = (board.text(str(place.relative_to(board.root))) or "0").strip()
-        if count.isdigit() and int(count):
-            words = f"the file system on {place.parent.name} has met {count} errors"
-            yield Ailment(f"{words}; its disk may be dying", at_once=True)
-    probe = board.path(f"{STATE}/.health")
-    try:
-        with probe.open("w") as file:
-            file.write("x")
-            file.flush()
-            os.fsync(file.fileno())
-        probe.unlink()
-    except OSError as error:
-        yield Ailment(f"its disk cannot be written: {error.strerror}", at_once=True)
-
-
-def _room(board: Board, wanted: Expected) -> Iterator[Ailment]:
-    status = os.statvfs(board.path("/"))
-    free = status.f_bavail * status.f_frsize // MIB
-    whole = status.f_blocks * status.f_frsize // MIB
-    if free < max(LEAST_DISK, min(whole // 20, MOST_DISK)):
-        yield Ailment(f"its disk is full: {free} MiB of {whole} MiB are free")
-    if status.f_files and status.f_favail < LEAST_INODES * status.f_files:
-        yield Ailment(f"its disk has no room for more files: {status.f_favail} of {status.f_files}")
 
 
 def _flaps(board: Board, wanted: Expected) -> Iterator[Ailment]:
@@ -193,52 +134,6 @@ def _starts(board: Board, now: float) -> tuple[float, ...]:
     return tuple(float(start) for _, start in known)
 
 
-def _links(board: Board, wanted: Expected) -> Iterator[Ailment]:
-    for link in sorted(board.path("/sys/class/net").glob("*")):
-        at = f"/sys/class/net/{link.name}"
-        speed = _number(board, f"{at}/speed")
-        wired = not board.path(f"{at}/wireless").exists() and board.path(f"{at}/device").exists()
-        if wired and 0 < speed < SLOWEST_LINK:
-            yield Ailment(f"its cable at {link.name} gives {speed} Mbit/s: plug it in anew")
-        elif wired and _word(board, f"{at}/duplex") == "half":
-            yield Ailment(f"its cable at {link.name} sends or receives, never both: try another")
-
-
-def _number(board: Board, path: str) -> int:
-    word = _word(board, path)
-    return int(word) if word.isdigit() else 0
-
-
-def _word(board: Board, path: str) -> str:
-    """What a card says of itself: one without a cable, and a virtual one, refuses to."""
-    try:
-        return (board.text(path) or "").strip()
-    except OSError:
-        return ""
-
-
-def _clock(board: Board, wanted: Expected) -> Iterator[Ailment]:
-    if not wanted.clock:
-        return
-    fields = board.ask(("chronyc", "-c", "tracking"), timeout=QUICK)[1].split(",")
-    try:
-        offset = abs(float(fields[4])) if int(fields[0], 16) else 0.0
-    except (IndexError, ValueError):
-        return
-    if offset >= LARGEST_OFFSET:
-        yield Ailment(f"its clock is {offset:.1f} s from the head's")
-
-
-def _mounts(board: Board, wanted: Expected) -> Iterator[Ailment]:
-    """Asked by a program that can be ended: a file server that is away answers nobody."""
-    for path in wanted.mounts:
-        code, kind, _ = board.ask(("stat", "-f", "-c", "%T", f"{path}/."), timeout=QUICK)
-        if code:
-            yield Ailment(f"{path} does not answer: its file server, or the way there, is away")
-        elif not kind.startswith("nfs"):
-            yield Ailment(f"{path} is not mounted")
-
-
 def _accounts(board: Board, wanted: Expected) -> Iterator[Ailment]:
     """A person whose number differs here would own other people's files."""
     there = board.accounts("/etc/passwd")
@@ -247,30 +142,6 @@ def _accounts(board: Board, wanted: Expected) -> Iterator[Ailment]:
             yield Ailment(f"there is no account {name} on it")
         elif there[name][2] != str(uid):
             yield Ailment(f"{name} has the uid {there[name][2]} on it, and {uid} elsewhere")
-
-
-def _memory(board: Board, wanted: Expected) -> Iterator[Ailment]:
-    found = re.search(r"^MemAvailable: +(\d+) kB", board.text("/proc/meminfo") or "", re.MULTILINE)
-    if found and (free := int(found[1]) // 1024) < LEAST_MEMORY:
-        yield Ailment(f"its memory is used up: {free} MiB are left")
-
-
-def _processes(board: Board, wanted: Expected) -> Iterator[Ailment]:
-    states = [_state(place) for place in board.path("/proc").glob("[0-9]*/stat")]
-    if (stuck := states.count("D")) >= MOST_STUCK:
-        yield Ailment(f"{stuck} processes wait for a disk or a file server that does not answer")
-    scope = "system.slice/*slurmstepd.scope/job_*"  # since 23.11 the node's name comes first
-    left = tuple(board.path("/sys/fs/cgroup").glob(scope))
-    if len(left) >= MOST_CGROUPS:
-        yield Ailment(f"{len(left)} jobs have left a cgroup behind: start it anew")
-
-
-def _state(stat: Path) -> str:
-    """The state letter of proc(5), "" for a process that has just ended."""
-    try:
-        return stat.read_text(errors="replace").rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return ""
 
 
 # What comes of it

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.measured import PI
 
 from wulfling import spec
-from wulfling.cli import proof, river
+from wulfling.cli import proof, river, status
 from wulfling.cli.main import main
 from wulfling.components import compile_cluster
 from wulfling.converge.session import NOT_MADE_YET
@@ -100,6 +100,7 @@ def boards(file: Path, board: Hardware, monkeypatch: pytest.MonkeyPatch) -> Call
         fake = Fake(answers)
         monkeypatch.setattr(river, "Ssh", lambda: fake)
         monkeypatch.setattr(proof, "Ssh", lambda: fake)
+        monkeypatch.setattr(status, "Ssh", lambda: fake)
         return fake
 
     return put

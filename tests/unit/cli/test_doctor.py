@@ -23,7 +23,7 @@ Boards = Callable[[Mapping[str, Mapping[str, Status] | WulflingError]], Fake]
 Put = Callable[..., Fake]
 
 ADDRESSES = (("one", "10.9.9.1"), ("two", "10.9.9.2"))
-WELL = Health(memory_mb=3792, names=ADDRESSES, clock=0.0, up_seconds=900)
+WELL = Health(memory_mb=3792, free_mb=3000, names=ADDRESSES, clock=0.0, up_seconds=900)
 HEALTH = {
     "one": replace(
         WELL,

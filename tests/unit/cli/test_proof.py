@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from wulfling import spec
-from wulfling.cli import proof
+from wulfling.cli import proof, status
+from wulfling.cli.main import main
 from wulfling.components import compile_cluster
 from wulfling.converge.session import NOT_MADE_YET
+from wulfling.converge.status import Glance, Watch
 from wulfling.converge.verify import probes
 from wulfling.errors import Unreachable, WulflingError
 from wulfling.model.cluster import Hardware
@@ -68,6 +73,7 @@ def answers(file: Path, board: Hardware, monkeypatch: pytest.MonkeyPatch) -> Say
             )
         fake = Fake({**nodes, **(away or {})})
         monkeypatch.setattr(proof, "Ssh", lambda: fake)
+        monkeypatch.setattr(status, "Ssh", lambda: fake)
 
     return say
 
@@ -122,15 +128,31 @@ def test_verify_in_json(run: Run, answers: Say) -> None:
     assert not [f for f in told if f["verdict"] == "good" and f["hint"]]
 
 
+WELL = """\
+c: 2 of 2 well
+
+NODE  ROLES         ADDRESS   STATE  LOAD         MEMORY      UP
+one   head,compute  10.9.9.1  idle   █░░░░░ 0.50  ███░░░ 50%  9 min
+two   compute       10.9.9.2  idle   █░░░░░ 0.50  ███░░░ 50%  9 min
+
+queue  no jobs
+"""
+
+
 def test_status(run: Run, answers: Say) -> None:
     answers()
-    assert run("status") == (
-        0,
-        "NODE  ADDRESS   ROLES         STATE  LOAD  MEMORY           UP\n"
-        "one   10.9.9.1  head,compute  idle   0.50  500 of 1000 MiB  9 min\n"
-        "two   10.9.9.2  compute       idle   0.50  500 of 1000 MiB  9 min\n",
-        "",
-    )
+    assert run("status") == (0, WELL, "")
+
+
+def test_status_on_a_terminal_without_such_letters(
+    file: Path, answers: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers()
+    said = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", said)
+    assert main(["status"]) == 0
+    said.seek(0)
+    assert "one   head,compute  10.9.9.1  idle   #..... 0.50" in said.read()
 
 
 def test_status_of_a_node_that_is_down_exits_with_4(run: Run, answers: Say) -> None:
@@ -138,17 +160,62 @@ def test_status_of_a_node_that_is_down_exits_with_4(run: Run, answers: Say) -> N
     answers(slurm=(IDLE[0], down))
     code, out, _ = run("status")
     assert code == 4
-    assert "down* (Not responding)" in out
+    assert "  down*  " in out
+    assert "    takes no new jobs: Not responding\n" in out
 
 
 def test_status_of_a_board_that_is_away_exits_with_3(run: Run, answers: Say) -> None:
     answers(away={"two": GONE})
     code, out, _ = run("status")
     assert code == 3
-    assert "unreachable: 10.9.9.2: No route to host" in out
+    assert out.startswith("c: 1 of 2 well, 1 away\n")
+    assert "    unreachable: 10.9.9.2: No route to host\n" in out
 
 
 def test_status_in_json(run: Run, answers: Say) -> None:
     answers(away={"two": GONE})
     told = json.loads(run("status", "-o", "json")[1])
     assert [(node["node"], node["reachable"]) for node in told] == [("one", True), ("two", False)]
+
+
+@pytest.mark.parametrize(("words", "shown"), [(["-o", "json"], "[{"), ([], "c: 2 of 2 well")])
+def test_watching_goes_on_until_ctrl_c(
+    run: Run, answers: Say, words: list[str], shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 130 as documented, and nothing but what was asked for."""
+    answers()
+    looks: list[float] = []
+    look = Watch.glance
+
+    def glance(self: Watch) -> Glance:
+        looks.append(0.0)
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+        return look(self)
+
+    monkeypatch.setattr(Watch, "glance", glance)
+    real = asyncio.wait
+    monkeypatch.setattr(asyncio, "wait", lambda tasks, timeout: real(tasks, timeout=0.05))
+    code, out, err = run("status", "--watch", "--every", "1", *words)
+    assert (code, err) == (130, "")
+    assert out.count(shown) == 2
+    if words:
+        assert [len(json.loads(line)) for line in out.splitlines()] == [2, 2]
+
+
+def test_the_view_says_what_to_install(
+    run: Run, answers: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers()
+    for name in [name for name in sys.modules if name.split(".")[0] == "textual"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "wulfling.cli.tui", raising=False)
+    monkeypatch.setitem(sys.modules, "textual", None)
+    code, out, err = run("status", "--tui")
+    assert (code, out) == (1, "")
+    assert "hint: pip install 'wulfling[tui]'" in err
+
+
+def test_the_view_is_no_json(run: Run, answers: Say) -> None:
+    answers()
+    assert run("status", "--tui", "-o", "json")[0] == 64

@@ -405,6 +405,29 @@ ILLNESSES: Mapping[str, tuple[tuple[Plant, ...], str, str]] = {
     ),
     "too little voltage": ((ill("two", throttled=0x50005),), "two", "power"),
     "too hot": ((ill("two", throttled=0x80000, temperature=84.0),), "two", "power"),
+    "too hot, so that its own health check drains it": (
+        (
+            ill("two", throttled=0x8, temperature=86.0),
+            slurm_says("two", "IDLE+DRAIN", "health: it is too hot and slows itself down", "root"),
+        ),
+        "two",
+        "power",
+    ),
+    "drained by its own health check, and well since": (
+        (slurm_says("two", "IDLE+DRAIN", "health: /home does not answer", "root"),),
+        "two",
+        "node",
+    ),
+    "no memory left": ((ill("two", free_mb=9),), "two", "strain"),
+    "what hangs for a file server": (
+        (
+            ill("two", stuck=12, mounts=HANG),
+            lost("files", Unreachable("10.0.0.3: No route to host", hint="do", where="files")),
+        ),
+        "files",
+        "reach",
+    ),
+    "a cable that sends or receives": ((ill("two", half_duplex=("eth0",)),), "two", "link"),
     "a broken pair in the cable": ((ill("two", links=(("eth0", 10),)),), "two", "link"),
     "the head's clock is wrong": (
         (ahead("one", -600.0), ahead("files", -599.0)),

@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 import pytest
 from tests.unit.measured import PI
 
-from wulfling.converge.status import NodeStatus, status
+from wulfling.converge.status import NodeStatus, Queued, Served, Watch
 from wulfling.errors import CommandFailed, IdentityMismatch, Unreachable, WulflingError
-from wulfling.model.cluster import Cluster, Node, Partition, Role, Slurm
+from wulfling.model.cluster import Cluster, Node, Partition, Role, Share, Slurm
 from wulfling.model.finding import Finding
-from wulfling.model.health import Health, SlurmNode, Space
+from wulfling.model.health import Health, Mount, SlurmNode, Space
+from wulfling.proc import Finished
 from wulfling.transport.fake import Answers, Fake
-from wulfling.transport.link import Address, Refused
+from wulfling.transport.link import Address, Link, Refused
 
 BOARD = PI
 CLUSTER = Cluster(
@@ -73,9 +74,9 @@ def glanced(
         board = dataclasses.replace(BOARD, machine_id=node)
         nodes[node] = Answers(hardware=board, health=json.loads(json.dumps(facts)))
     addresses = {node: Address(node=node, host=node, users=("a",)) for node in nodes}
-    found, wrong = asyncio.run(status(cluster, addresses, Fake(nodes)))
-    assert [node.node for node in found] == ["one", "two"]
-    return {node.node: node for node in found}, wrong
+    glance = asyncio.run(Watch(cluster, addresses, Fake(nodes)).look())
+    assert [node.node for node in glance.nodes] == ["one", "two"]
+    return {node.node: node for node in glance.nodes}, glance.findings
 
 
 def test_everybody_is_well() -> None:
@@ -93,11 +94,10 @@ def test_everybody_is_well() -> None:
         disk_mb=29000,
         disk_free_mb=20000,
         link_mbit=1000,
+        cpus=4,
+        seen_seconds=0,
     )
-    assert found["two"].cells() == (
-        *("two", "10.0.0.2", "compute", "mixed", "0.56"),
-        *("500 of 1000 MiB", "9 min"),
-    )
+    assert found["two"].state == "mixed"
     assert not found["one"].unwell
     assert not found["two"].unwell
     assert wrong == ()
@@ -107,7 +107,6 @@ def test_a_reason_with_spaces() -> None:
     found, wrong = glanced(with_slurm("DOWN+NOT_RESPONDING", "Not responding since noon"))
     assert (found["two"].state, found["two"].reason) == ("down*", "Not responding since noon")
     assert found["two"].unwell
-    assert "down* (Not responding since noon)" in found["two"].cells()
     assert wrong == ()  # the table says it
 
 
@@ -185,7 +184,6 @@ def test_a_node_that_is_away_says_why_and_the_others_are_there(error: WulflingEr
     assert not found["two"].reachable
     assert found["two"].reason == error.message.splitlines()[0]
     assert found["one"].state == "idle"
-    assert found["two"].cells()[3].startswith("unreachable: ")
 
 
 def test_with_the_head_away_the_states_are_not_known() -> None:
@@ -215,12 +213,124 @@ def test_a_slurm_that_does_not_answer_takes_nothing_away() -> None:
     assert (found["one"].state, found["one"].memory_mb) == ("-", 1000)
 
 
-def test_a_board_that_does_not_know_its_memory() -> None:
-    found, _ = glanced(two=dataclasses.replace(TWO, memory_mb=0))
-    assert found["two"].cells()[4:] == ("?", "?", "?")
-
-
 def test_json_has_the_names_of_the_fields() -> None:
     found = NodeStatus("n", "10.0.0.1", ("head",), reachable=False, reason="gone").as_json()
     assert found["reason"] == "gone"
     assert list(found) == [item.name for item in dataclasses.fields(NodeStatus)]
+
+
+def test_what_boards_tell_of_their_disks_their_packages_and_the_queue() -> None:
+    told = dataclasses.replace(
+        TWO,
+        written=(("mmcblk0p2", 412), ("sda1", 9)),
+        worn=(("mmcblk0", 20),),
+        updates=(12, 3),
+    )
+    jobs = (("PENDING", "Priority", 3), ("RUNNING", "None", 2))
+    one = dataclasses.replace(
+        ONE, queue=jobs, now=5000.0, backups=(("head", 1400.0, ""),), updates=(0, 0)
+    )
+    found, _ = glanced(one, told)
+    two = found["two"]
+    assert (two.written_gib, two.worn_percent) == (412, 20)
+    assert (two.updates, two.security_updates) == (12, 3)
+    assert found["one"].queue == (Queued("PENDING", "Priority", 3), Queued("RUNNING", "None", 2))
+    assert (found["one"].updates, found["one"].backups) == (0, (("head", 3600.0),))
+    assert (two.queue, two.backups) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("spaces", "free"),
+    [((ROOT,), 20000), ((ROOT, Space("/home", "ok", 90000, 70000, 10, 10)), 70000)],
+)
+def test_a_share_lies_on_the_nearest_file_system(spaces: tuple[Space, ...], free: int) -> None:
+    cluster = dataclasses.replace(CLUSTER, storage=(Share("/home", "two"),))
+    one = dataclasses.replace(ONE, mounts=(Mount("/home", "ok", "nfs4"),))
+    found, _ = glanced(one, dataclasses.replace(TWO, spaces=spaces), cluster)
+    assert [(share.path, share.free_mb) for share in found["two"].serves] == [("/home", free)]
+    assert found["one"].serves == ()
+    assert found["two"].serves == (Served("/home", spaces[-1].mb, free),)
+
+
+def test_what_is_wrong_with_the_cluster_stands_with_the_head() -> None:
+    found, wrong = glanced(dataclasses.replace(ONE, partitions=(("batch", "DOWN"),)))
+    assert [finding.subject for finding in wrong] == ["c"]
+    assert found["one"].wrong == (wrong[0].words,)
+    assert found["two"].wrong == ()
+
+
+# Again and again
+
+
+class Changing:
+    """A way to boards that can be changed while somebody looks."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, Answers | WulflingError] = {}
+
+    def put(self, node: str, said: Health | WulflingError) -> None:
+        board = dataclasses.replace(BOARD, machine_id=node)
+        facts = dataclasses.asdict(said) if isinstance(said, Health) else {}
+        self.nodes[node] = (
+            said
+            if isinstance(said, WulflingError)
+            else Answers(hardware=board, health=json.loads(json.dumps(facts)))
+        )
+
+    async def open(self, to: Address) -> Link:
+        return await Fake(self.nodes).open(to)
+
+    async def run(self, to: Address, argv: Sequence[str], **how: Any) -> Finished:
+        return await Fake(self.nodes).run(to, argv)
+
+
+def watch_of(dial: Changing) -> Watch:
+    addresses = {node: Address(node=node, host=node, users=("a",)) for node in ("one", "two")}
+    return Watch(CLUSTER, addresses, dial)
+
+
+async def test_a_board_that_goes_away_comes_back() -> None:
+    dial = Changing()
+    dial.put("one", ONE)
+    dial.put("two", TWO)
+    watch = watch_of(dial)
+    assert watch.unheard == ("one", "two")
+    assert watch.glance().nodes == ()
+    looking = asyncio.ensure_future(watch.go_on(0.01))
+
+    async def until(state: tuple[bool, float]) -> None:
+        while not looking.done():
+            seen = {node.node: node for node in watch.glance().nodes}
+            if "two" in seen and (seen["two"].reachable, seen["two"].load) == state:
+                return
+            await asyncio.sleep(0.01)
+        looking.result()
+
+    await until((True, 0.56))
+    dial.put("two", Unreachable("10.0.0.2 port 22: No route to host"))
+    await until((False, 0.0))
+    (two,) = (node for node in watch.glance().nodes if node.node == "two")
+    assert two.reason == "10.0.0.2 port 22: No route to host"
+    assert two.seen_seconds is not None
+    dial.put("two", dataclasses.replace(TWO, load=3.5))
+    await until((True, 3.5))
+    looking.cancel()
+
+
+async def test_an_impostor_ends_the_watching() -> None:
+    dial = Changing()
+    dial.put("one", ONE)
+    dial.put("two", IdentityMismatch("another host key"))
+    with pytest.raises(IdentityMismatch):
+        await watch_of(dial).go_on(60)
+
+
+async def test_packages_are_counted_seldom_and_kept_in_mind() -> None:
+    dial = Changing()
+    dial.put("one", dataclasses.replace(ONE, updates=(7, 1)))
+    watch = watch_of(dial)
+    await watch.ask("one")
+    dial.put("one", ONE)  # as a board answers that was not asked for them
+    await watch.ask("one")
+    (one,) = watch.glance().nodes
+    assert (one.updates, one.security_updates) == (7, 1)

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from wulfling.model.health import Health, SlurmNode, Space, from_json
-from wulfling.node import health
 from wulfling.node.board import Board
-from wulfling.node.health import ENCODE, TRACKING, background, disk, network, power, scheduler
+from wulfling.node.health import ailments, background, clock, disk, network, power, scheduler
+from wulfling.node.health.clock import TRACKING
+from wulfling.node.health.examination import ENCODE
 from wulfling.node.repair import half_done_packages
+from wulfling.node.resources import updates
 from wulfling.node.resources.file import File
 from wulfling.node.resources.service import PROPERTIES, Service
 
@@ -64,6 +66,13 @@ def test_a_controller_that_does_not_answer_tells_nothing(
     assert scheduler.measure(board) == {}
 
 
+def test_jobs_by_state_and_reason(board: Board, answers: dict[tuple[str, ...], Any]) -> None:
+    answers[scheduler.QUEUE] = "PENDING Priority\nRUNNING None\nPENDING Priority\n\n"
+    assert scheduler.queue(board) == (("PENDING", "Priority", 2), ("RUNNING", "None", 1))
+    answers[scheduler.QUEUE] = (1, "slurm_load_jobs error: Unable to contact")
+    assert scheduler.queue(board) == ()
+
+
 # -- disks
 
 
@@ -86,10 +95,19 @@ def test_a_file_system_that_takes_no_file(monkeypatch: pytest.MonkeyPatch, root:
 
 
 @pytest.mark.parametrize(
-    ("mb", "free", "full"), [(29000, 301, False), (29000, 299, True), (2000, 101, False)]
+    ("mb", "free", "full"),
+    [
+        (29000, 1025, False),
+        (29000, 1023, True),
+        (8000, 401, False),
+        (8000, 399, True),
+        (2000, 299, True),
+        (100, 26, False),
+        (100, 24, True),
+    ],
 )
-def test_full_is_a_part_or_an_amount(mb: int, free: int, full: bool) -> None:
-    assert disk.is_full(Space("/", "ok", mb, free, 10, 10)) is full
+def test_full_is_a_part_and_an_amount(mb: int, free: int, full: bool) -> None:
+    assert ailments.is_full(Space("/", "ok", mb, free, 10, 10)) is full
 
 
 def test_what_fills_a_disk_is_told(root: Path) -> None:
@@ -129,6 +147,22 @@ def test_exports_as_the_kernel_has_them(root: Path) -> None:
     assert disk.exports(Board(root)) == (("/home", "10.0.0.1"), ("/home", "10.0.0.2"))
 
 
+def test_how_old_a_disk_is(root: Path) -> None:
+    put(root, "/sys/fs/ext4/mmcblk0p2/lifetime_write_kbytes", f"{412 << 20}\n")
+    put(root, "/sys/fs/ext4/sda1/lifetime_write_kbytes", "what?\n")
+    put(root, "/sys/block/mmcblk0/device/life_time", "0x01 0x03\n")
+    put(root, "/sys/block/mmcblk1/device/life_time", "0x00 0x00\n")  # it does not tell
+    assert disk.written(Board(root)) == (("mmcblk0p2", 412),)
+    assert disk.worn(Board(root)) == (("mmcblk0", 30),)
+
+
+def test_a_disk_with_a_share_is_looked_at_as_well(root: Path) -> None:
+    (root / "data").mkdir()
+    put(root, "/proc/self/mounts", "/dev/a / ext4 rw 0 0\n/dev/b /data ext4 rw 0 0\n")
+    assert [space.path for space in disk.spaces(Board(root))] == ["/"]
+    assert [space.path for space in disk.spaces(Board(root), ("/data",))] == ["/", "/data"]
+
+
 # -- the network
 
 
@@ -162,7 +196,7 @@ def test_power_heat_load_and_memory(root: Path) -> None:
     put(root, "/proc/loadavg", "0.42 0.1 0.0 1/90 4711\n")
     put(root, "/proc/uptime", "3600.25 100.0\n")
     put(root, "/proc/meminfo", "MemTotal: 2048000 kB\nMemAvailable: 1024000 kB\n")
-    assert power.measure(Board(root)) == {
+    assert {**power.measure(Board(root)), **power.memory(Board(root))} == {
         "load": 0.42,
         "up_seconds": 3600,
         "memory_mb": 2000,
@@ -185,11 +219,11 @@ def test_how_long_chrony_has_looked_for_a_source(root: Path) -> None:
     put(root, "/run/chrony/chronyd.pid", "77\n")
     put(root, "/proc/77/stat", f"77 (chronyd (x) y) S {' '.join(['0'] * 18)} {100 * ticks} 0 0\n")
     put(root, "/proc/uptime", "3600.25 100.0\n")
-    assert health._asking(Board(root)) == 3500
+    assert clock.asking(Board(root)) == 3500
 
 
 def test_a_chrony_that_does_not_run_asks_nobody(root: Path) -> None:
-    assert health._asking(Board(root)) == 0
+    assert clock.asking(Board(root)) == 0
 
 
 # -- packages
@@ -204,6 +238,22 @@ def test_half_done_packages_by_name(root: Path) -> None:
         "Package: gone\nStatus: deinstall ok config-files\n",
     )
     assert half_done_packages(Board(root)) == ("bad",)
+
+
+def test_newer_packages_and_those_for_security(
+    board: Board, answers: dict[tuple[str, ...], Any]
+) -> None:
+    answers[updates.SIMULATED] = (
+        "Reading package lists...\n"
+        "Inst bash [5.2-1] (5.2-2 Debian:12.9/stable [amd64])\n"
+        "Inst tzdata [2024a] (2025b Debian:12.9/stable, Debian:12-updates/stable [all])\n"
+        "Inst libc6 [2.36-8] (2.36-9 Debian-Security:12/stable-security [amd64]) []\n"
+        "Inst vim [9.0] (9.1 Ubuntu:24.04/noble-updates, Ubuntu:24.04/noble-security [amd64])\n"
+        "Conf bash (5.2-2 Debian:12.9/stable [amd64])\n"
+    )
+    assert updates.waiting(board, 9) == (4, 2)
+    answers[updates.SIMULATED] = (100, "E: The package cache file is corrupted")
+    assert updates.waiting(board, 9) is None
 
 
 # -- the conversation
@@ -271,9 +321,7 @@ def test_the_health_of_another_version_of_us_is_not_understood(told: Any) -> Non
 
 
 def test_a_clock_that_follows_nobody(board: Board, answers: dict[tuple[str, ...], Any]) -> None:
-    from wulfling.node.health import _offset
-
     answers[TRACKING] = NOT_SYNCED
-    assert _offset(board) is None
+    assert clock.offset(board) is None
     answers[TRACKING] = (1, "506 Cannot talk to daemon")
-    assert _offset(board) is None
+    assert clock.offset(board) is None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,10 @@ import pytest
 from tests.unit.node.conftest import TableBoard
 
 from wulfling.node import self_check as health
-from wulfling.node.self_check import Ailment, Expected, ailments, expected, give_up_lost_jobs, judge
+from wulfling.node.health import background, disk, power
+from wulfling.node.health.ailments import MOST_CGROUPS, MOST_STUCK, Ailment
+from wulfling.node.health.clock import TRACKING
+from wulfling.node.self_check import Expected, expected, found_here, give_up_lost_jobs, judge
 
 NOW = 1_800_000_000.0
 SHOW = ("scontrol", "--oneliner", "show", "node", "n1")
@@ -62,12 +67,15 @@ def well(
     plant("/proc/meminfo", "MemTotal: 1000000 kB\nMemAvailable:   500000 kB\n")
     plant("/proc/17/stat", "17 (sh (x) y) S 1 17\n")
     plant("/sys/fs/ext4/mmcblk0p2/errors_count", "0\n")
+    plant("/proc/self/mounts", "/dev/mmcblk0p2 / ext4 rw 0 0\n")
+    plant("/sys/class/net/eth0/operstate", "up\n")
     plant("/sys/class/net/eth0/speed", "1000\n")
     plant("/sys/class/net/eth0/duplex", "full\n")
     plant("/sys/class/net/eth0/device/vendor", "x\n")
     plant("/var/lib/wulfling/manifest.json", "{}")
     monkeypatch.setattr(os, "statvfs", lambda path: Room())
     monkeypatch.setattr(time, "time", lambda: NOW)
+    table.answers[TRACKING] = "0A000001,10.0.0.1,11,1.0,-0.2,0\n"
     return table
 
 
@@ -75,7 +83,7 @@ ANY = Expected()
 
 
 def words(board: TableBoard, wanted: Expected = ANY) -> list[str]:
-    return [ailment.words for ailment in ailments(board, wanted)]
+    return [ailment.words for ailment in found_here(board, wanted)]
 
 
 def test_nothing_is_wrong(well: TableBoard) -> None:
@@ -88,9 +96,9 @@ def test_nothing_is_wrong(well: TableBoard) -> None:
         ("/sys/fs/ext4/mmcblk0p2/errors_count", "3\n", "mmcblk0p2 has met 3 errors"),
         ("/sys/class/net/eth0/speed", "10\n", "eth0 gives 10 Mbit/s"),
         ("/sys/class/net/eth0/duplex", "half\n", "sends or receives"),
-        (health.THROTTLED, "50005\n", "too little voltage"),
-        (health.THROTTLED, "e0008\n", "too hot"),
-        ("/proc/meminfo", "MemAvailable:    9000 kB\n", "8 MiB are left"),
+        (power.THROTTLED, "50005\n", "too little voltage"),
+        (power.THROTTLED, "e0008\n", "too hot"),
+        ("/proc/meminfo", "MemTotal: 9999 kB\nMemAvailable: 9000 kB\n", "8 MiB are left"),
     ],
 )
 def test_planted_files(
@@ -103,7 +111,7 @@ def test_planted_files(
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        (health.THROTTLED, "50000\n"),  # it was so, and is over
+        (power.THROTTLED, "50000\n"),  # it was so, and is over
         ("/sys/class/net/eth0/speed", "-1\n"),  # no cable, or a virtual board
         ("/sys/class/net/lo/speed", "10\n"),  # no device behind it
         ("/sys/fs/ext4/mmcblk0p2/errors_count", "what?\n"),
@@ -136,11 +144,23 @@ def test_room_on_the_disk(
     assert bool(words(well)) == bool(said)
 
 
-def test_a_disk_that_takes_no_write(well: TableBoard) -> None:
-    folder = well.path("/var/lib/wulfling")
-    folder.rename(folder.with_name("gone"))
-    (found,) = ailments(well, Expected())
-    assert found == Ailment("its disk cannot be written: No such file or directory", at_once=True)
+def test_a_disk_that_takes_no_write(well: TableBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*words: object) -> int:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "open", refuse)
+    (found,) = found_here(well, Expected())
+    assert found == Ailment(
+        "its disk cannot be written: Read-only file system", "disk", at_once=True
+    )
+
+
+def test_what_people_fill_up_makes_no_board_ill(
+    well: TableBoard, plant: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant("/proc/self/mounts", "/dev/sda1 /home ext4 rw 0 0\n")
+    monkeypatch.setattr(os, "statvfs", lambda path: Room(f_bavail=0))
+    assert words(well) == []
 
 
 def test_what_cannot_be_read_is_told_and_hides_nothing_else(
@@ -153,42 +173,55 @@ def test_what_cannot_be_read_is_told_and_hides_nothing_else(
     meminfo = well.path("/proc/meminfo")
     meminfo.unlink()
     meminfo.mkdir()
+    plant("/sys/class/net/eth1/operstate", "up\n")
     plant("/sys/class/net/eth1/speed", "10\n")
     plant("/sys/class/net/eth1/device/vendor", "x\n")
     assert words(well) == [
-        "its cable at eth1 gives 10 Mbit/s: plug it in anew",
         f"{meminfo} cannot be read: Is a directory",
+        "its cable at eth1 gives 10 Mbit/s: plug it in anew",
     ]
 
 
 def test_processes_that_hang(well: TableBoard, plant: Callable[[str, str], None]) -> None:
-    for number in range(100, 100 + health.MOST_STUCK):
+    for number in range(100, 100 + MOST_STUCK):
         plant(f"/proc/{number}/stat", f"{number} (cp) D 1\n")
     assert words(well)[0].startswith("10 processes wait for a disk")
 
 
 def test_cgroups_that_jobs_left(well: TableBoard) -> None:
     scope = well.path("/sys/fs/cgroup/system.slice/slurmstepd.scope")
-    for number in range(health.MOST_CGROUPS):
+    for number in range(MOST_CGROUPS):
         (scope / f"job_{number}").mkdir(parents=True)
     assert words(well) == ["500 jobs have left a cgroup behind: start it anew"]
 
 
-STAT = ("stat", "-f", "-c", "%T", "/home/.")
-
-
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("state", "said"),
     [
-        ("nfs\n", ""),
-        ("ext2/ext3\n", "/home is not mounted"),
-        ((124, "no end after 5 s"), "/home does not answer"),
-        ((1, "Stale file handle"), "/home does not answer"),
+        ("ok nfs4", ""),
+        ("ok ext4", "/home is not mounted"),
+        ("ESTALE nfs4", "/home does not answer"),
+        ("hangs nfs4", "/home does not answer"),
     ],
 )
-def test_mounts(well: TableBoard, answer: str | tuple[int, str], said: str) -> None:
-    well.answers[STAT] = answer
-    assert said in "".join(words(well, Expected(mounts=("/home",))))
+def test_mounts(
+    well: TableBoard,
+    plant: Callable[[str, str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    state: str,
+    said: str,
+) -> None:
+    never = threading.Event()
+    state, kind = state.split()
+    monkeypatch.setattr(
+        disk, "_look", lambda path: str(never.wait(9)) if state == "hangs" else state
+    )
+    monkeypatch.setattr(background, "PATIENCE", 0.1)
+    plant("/proc/self/mounts", f"/dev/x / ext4 rw 0 0\nf:/home /home {kind} rw 0 0\n")
+    found = words(well, Expected(mounts=("/home",)))
+    never.set()
+    assert said in "".join(found)
+    assert bool(found) == bool(said)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +234,7 @@ def test_mounts(well: TableBoard, answer: str | tuple[int, str], said: str) -> N
     ],
 )
 def test_clock(well: TableBoard, answer: str | tuple[int, str], said: str) -> None:
-    well.answers[("chronyc", "-c", "tracking")] = answer
+    well.answers[TRACKING] = answer
     assert "".join(words(well, Expected(clock=True))) == said
 
 
@@ -238,7 +271,7 @@ def controller(ago: float) -> str:
 def test_a_board_that_starts_again_and_again(well: TableBoard) -> None:
     starts(well, 590, 550)
     well.answers[CONFIG] = controller(86400)
-    (found,) = ailments(well, Expected())
+    (found,) = found_here(well, Expected())
     assert found.words.startswith("it started 3 times within 10 minutes: look at its power supply")
     assert found.lasting
 
@@ -356,7 +389,7 @@ def test_tell_says_what_is_wrong_and_does_nothing(
     plant("/sys/class/net/eth0/speed", "10\n")
     assert health.main(["--tell"], well) == 0
     assert capsys.readouterr().out == "its cable at eth0 gives 10 Mbit/s: plug it in anew\n"
-    assert well.ran == []
+    assert well.ran == [TRACKING]
 
 
 # Jobs that a power cut ended

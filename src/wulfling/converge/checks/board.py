@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from wulfling.converge.checks.check import Check, bad
 from wulfling.converge.evidence import Evidence
 from wulfling.errors import IdentityMismatch, Unreachable
 from wulfling.model.finding import Finding, Mend
-from wulfling.node.health.disk import is_full, lacks_inodes
+from wulfling.model.health import Health
+from wulfling.node.health.ailments import Ailment, ailments, is_short
 from wulfling.transport.link import Refused, Unpinned
-
-# The bits of `vcgencmd get_throttled` (Raspberry Pi's documentation of it).
-UNDER_VOLTAGE = 1 << 0 | 1 << 16
-TOO_HOT = 1 << 2 | 1 << 3 | 1 << 18 | 1 << 19
-NOW = 0xF
-
-SLOW_LINK = 10  # Mbit/s: what is left when a cable has a broken pair
 
 # Nobody's files: what apt downloads again, journals beyond 16 MB, and those core dumps that systemd
 # has kept for longer than its own rule says (tmpfiles.d(5)). Core dumps elsewhere are a person's.
@@ -107,89 +102,50 @@ def _program(evidence: Evidence) -> Iterator[Finding]:
             yield bad(node, "program", error.message, hint=error.hint, cannot="see the hint")
 
 
+def ill(evidence: Evidence, check: str) -> Iterator[tuple[str, Health, Ailment]]:
+    """What boards found wrong with themselves, under the name of this check."""
+    for node, health in evidence.examined():
+        for ailment in ailments(health):
+            if ailment.check == check:
+                yield node, health, ailment
+
+
 def _power(evidence: Evidence) -> Iterator[Finding]:
-    for node, health in evidence.examined():
-        bits = health.throttled or 0
-        when = "now" if bits & NOW else "since it was switched on"
-        evidence_of_it = f"get_throttled says 0x{bits:x}"
-        if bits & UNDER_VOLTAGE:
-            yield bad(
-                node,
-                "power",
-                f"{node} gets too little voltage ({when}): its power supply or cable is too weak",
-                evidence_of_it,
-                hint="a supply of its own with 3 A, and a short cable",
-                cannot="that is a cable",
-            )
-        elif bits & TOO_HOT:
-            heat = f", {health.temperature:.0f} degrees" if health.temperature else ""
-            yield bad(
-                node,
-                "power",
-                f"{node} is slowed down because it is too hot ({when}{heat})",
-                evidence_of_it,
-                hint="a heat sink, a fan, or room between the boards",
-                cannot="that is a fan",
-            )
+    for node, health, ailment in ill(evidence, "power"):
+        hint = "a supply of its own with 3 A, and a short cable"
+        if "hot" in ailment.words:
+            hint = "a heat sink, a fan, or room between the boards"
+        told = f"get_throttled says 0x{health.throttled or 0:x}"
+        yield bad(node, "power", ailment.words, told, hint=hint, cannot="somebody has to go there")
 
 
-def _disk(evidence: Evidence) -> Iterator[Finding]:
-    for node, health in evidence.examined():
-        dead = [space for space in health.spaces if space.state not in ("ok", "ENOSPC")]
+def _failing(evidence: Evidence, check: str) -> Iterator[Finding]:
+    for node, health, ailment in ill(evidence, check):
         told = [f"{device}: {count} errors" for device, count in health.disk_errors]
-        if dead:
-            words = f"{node} cannot write to {dead[0].path} ({dead[0].state})"
-            words += ": its card or disk has failed" if told else ""
-            yield bad(node, "disk", words, *told, hint=CHECK_IT.format(node), cannot=IN_USE)
-
-
-def _card(evidence: Evidence) -> Iterator[Finding]:
-    """What still works is not a cause of anything else yet."""
-    for node, health in evidence.examined():
-        told = [f"{device}: {count} errors" for device, count in health.disk_errors]
-        if told:
-            words = f"ext4 has met errors on a disk of {node}: its card is dying, or lost power"
-            yield bad(node, "card", words, *told, hint=CHECK_IT.format(node), cannot=IN_USE)
+        yield bad(node, check, ailment.words, *told, hint=CHECK_IT.format(node), cannot=IN_USE)
 
 
 def _space(evidence: Evidence) -> Iterator[Finding]:
-    for node, health in evidence.examined():
-        for space in health.spaces:
-            full = is_full(space)
-            if not full and not lacks_inodes(space):
-                continue
-            left = (
-                f"{space.free_mb} of {space.mb} MB are left"
-                if full
-                else f"{space.free_inodes} of {space.inodes} inodes are left, so no new file can"
-                " be made"
-            )
-            yield bad(
-                node,
-                "space",
-                f"{space.path} of {node} is full: {left}",
-                *(f"{what}" for what in space.largest),
-                hint="delete or move what takes the most, which is listed above",
-                mend=Mend(
-                    "drop apt's downloads, old journals and core dumps past their time",
-                    before=((node, CLEAN),),
-                ),
-                cannot="whether the largest files are wanted, only you know",
-            )
-            break
+    for node, health, ailment in ill(evidence, "space"):
+        largest = next(space.largest for space in health.spaces if is_short(space))
+        yield bad(
+            node,
+            "space",
+            ailment.words,
+            *largest,
+            hint="delete or move what takes the most, which is listed above",
+            mend=Mend(
+                "drop apt's downloads, old journals and core dumps past their time",
+                before=((node, CLEAN),),
+            ),
+            cannot="whether the largest files are wanted, only you know",
+        )
 
 
 def _link(evidence: Evidence) -> Iterator[Finding]:
-    for node, health in evidence.examined():
-        for interface, mbit in health.links:
-            if 0 < mbit <= SLOW_LINK:
-                yield bad(
-                    node,
-                    "link",
-                    f"{interface} of {node} runs at {mbit} Mbit/s",
-                    hint="another cable, another port of the switch",
-                    cannot="that is a cable",
-                )
+    for node, _, ailment in ill(evidence, "link"):
+        hint = "another cable, another port of the switch"
+        yield bad(node, "link", ailment.words, hint=hint, cannot="that is a cable")
 
 
 CHECKS = (
@@ -212,14 +168,14 @@ CHECKS = (
         "disk",
         "whether a file can be begun, whatever the mount table says",
         "no: the disk has to be checked at boot, or replaced",
-        _disk,
+        partial(_failing, check="disk"),
         ALONE,
     ),
     Check(
         "card",
         "errors that ext4 has met and e2fsck(8) has not repaired since",
         "no: the disk has to be checked at boot, or replaced",
-        _card,
+        partial(_failing, check="card"),
         (*ALONE, "disk"),
     ),
     Check(

@@ -11,6 +11,7 @@ from wulfling.converge.evidence import Evidence
 from wulfling.model.finding import Finding, Mend
 from wulfling.model.plan import Status, Step
 from wulfling.model.slurm_releases import SLURM, release_of, understands
+from wulfling.node.health.ailments import LARGEST_OFFSET
 
 APART = 5.0
 """Seconds by which the clocks of two boards may seem apart: the answers come over ssh, from
@@ -137,14 +138,15 @@ def _clock(evidence: Evidence) -> Iterator[Finding]:
         if node in told:
             continue
         apart = evidence.ahead[node] - head if head is not None and node != evidence.head else 0.0
-        late = health.clock is not None and health.clock > APART
+        far = APART if node == evidence.head else LARGEST_OFFSET  # the head asks the internet
+        late = health.clock is not None and health.clock >= far
         if abs(apart) <= APART and not late:
             if node in drift:
                 yield drift[node]
             elif health.clock is None and health.asking_seconds > SETTLING:
                 yield _follows_nobody(node)
             continue
-        off = _seconds(apart) if abs(apart) > APART else f"{health.clock:.0f} s off"
+        off = _seconds(apart) if abs(apart) > APART else f"{health.clock:.3g} s off"
         yield bad(
             node,
             "clock",

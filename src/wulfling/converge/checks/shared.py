@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wulfling.converge.checks.board import ALONE
+from wulfling.converge.checks.board import ALONE, ill
 from wulfling.converge.checks.check import Check, bad, drifted
 from wulfling.converge.checks.ground import BOARD
 from wulfling.converge.evidence import Evidence
@@ -99,7 +99,7 @@ def _export(evidence: Evidence) -> Iterator[Finding]:
 def _mount(evidence: Evidence) -> Iterator[Finding]:
     for node, health in evidence.examined():
         for mount in health.mounts:
-            if mount.state == "ok" and mount.kind.startswith("nfs"):
+            if mount.well:
                 continue
             server = next(s.server for s in evidence.cluster.storage if s.path == mount.path)
             if mount.state == "ESTALE":
@@ -128,6 +128,14 @@ def _mount(evidence: Evidence) -> Iterator[Finding]:
         "mounts",
         (FSTAB, *(f"service:{unit}" for unit in _automounts(evidence))),
     )
+
+
+def _strain(evidence: Evidence) -> Iterator[Finding]:
+    for node, _, ailment in ill(evidence, "strain"):
+        hint = f"wulfling node shell {node} -- ps -eo stat,user,rss,args --sort=-rss | head"
+        yield bad(
+            node, "strain", ailment.words, hint=hint, cannot="whose work it is, only you know"
+        )
 
 
 def _automounts(evidence: Evidence) -> Iterator[str]:
@@ -167,6 +175,14 @@ CHECKS = (
         "lets go of a stale mount",
         _mount,
         (*GROUND, "link"),
+        after_servers=(*ALONE, *GROUND, "export"),
+    ),
+    Check(
+        "strain",
+        "memory that is used up, processes that hang, what jobs have left behind",
+        "no",
+        _strain,
+        (*GROUND, "mount"),
         after_servers=(*ALONE, *GROUND, "export"),
     ),
 )

@@ -255,7 +255,7 @@ def _node(evidence: Evidence) -> Iterator[Finding]:
     for node in seen.values():
         if takes_jobs(node.brief) or not _is_ours(evidence, node.name):
             continue
-        own = node.by in ("", "slurm") or node.reason.startswith(SLURMS_OWN)
+        own = node.by in ("", "slurm") or node.reason.startswith((*SLURMS_OWN, MARK))
         reason = f": {node.reason}" if node.reason else ""
         if node.reason.startswith(MARK):
             yield bad(
@@ -387,7 +387,7 @@ CHECKS = (
         "the state that Slurm gives a node, with its reason",
         "resumes what Slurm or the health check has taken out, never what a person has",
         _node,
-        (*_ILL, "drift", "access"),
+        (*_ILL, "drift", "access", "power", "card", "link", "strain"),
         after_head=(*ALONE, *BASIS, "config", "controller", "database"),
         after_servers=(*ALONE, "export"),
     ),

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from wulfling.model.health import Mount, Space
 from wulfling.node.board import Board
+from wulfling.node.health.ailments import is_full, lacks_inodes
 from wulfling.node.health.background import Background
 
 LOCAL = ("btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "xfs")
@@ -22,35 +23,53 @@ ETAB = "/var/lib/nfs/etab"  # what exportfs(8) has told the kernel
 
 SEARCH = 4.0  # seconds that the search for what fills a disk may take
 LARGEST = 3  # how many of them are told
-TOO_FULL_MB = 300
-TOO_FULL = 0.05
 
 
-def is_full(space: Space) -> bool:
-    """Less than 5 % and 300 MB are left for others than root."""
-    return space.free_mb < min(TOO_FULL_MB, TOO_FULL * space.mb)
+def measure(board: Board) -> dict[str, Any]:
+    """Errors and wear."""
+    return {"disk_errors": errors(board), "written": written(board), "worn": worn(board)}
 
 
-def lacks_inodes(space: Space) -> bool:
-    """No new file can be made soon, however much room there is."""
-    return space.inodes > 0 and space.free_inodes < TOO_FULL * space.inodes
+def room(board: Board, served: Iterable[str] = ()) -> dict[str, Any]:
+    """File systems, also those mounted on ``served``."""
+    return {"spaces": spaces(board, served)}
 
 
 def errors(board: Board) -> tuple[tuple[str, int], ...]:
     """Devices on which ext4 met errors, and how many. It remembers them until e2fsck(8) ran."""
-    found = []
-    for place in sorted(board.path("/sys/fs/ext4").glob("*/errors_count")):
+    return tuple((name, count) for name, count in _ext4(board, "errors_count") if count)
+
+
+def written(board: Board) -> tuple[tuple[str, int], ...]:
+    """GiB that ext4 has ever written to its devices (ext4(5), lifetime_write_kbytes)."""
+    return tuple((name, kb >> 20) for name, kb in _ext4(board, "lifetime_write_kbytes"))
+
+
+def _ext4(board: Board, what: str) -> Iterator[tuple[str, int]]:
+    for place in sorted(board.path("/sys/fs/ext4").glob(f"*/{what}")):
         with suppress(OSError, ValueError):
-            found.append((place.parent.name, int(place.read_text())))
-    return tuple((name, count) for name, count in found if count)
+            yield place.parent.name, int(place.read_text())
 
 
-def spaces(board: Board) -> tuple[Space, ...]:
+def worn(board: Board) -> tuple[tuple[str, int], ...]:
+    """Percent of its life that an eMMC has gone through, at most: it tells tenths, of each kind
+    of cell (JEDEC 84-B51, DEVICE_LIFE_TIME_EST). SD cards do not tell it."""
+    found = []
+    for place in sorted(board.path("/sys/block").glob("*/device/life_time")):
+        with suppress(OSError, ValueError):
+            tenths = max(int(word, 16) for word in place.read_text().split())
+            if tenths:  # 0 is "not told"
+                found.append((place.parent.parent.name, tenths * 10))
+    return tuple(found)
+
+
+def spaces(board: Board, served: Iterable[str] = ()) -> tuple[Space, ...]:
     """The local file systems where a cluster writes."""
     found = []
+    looked_at = (*LOOKED_AT, *served)
     for line in board.lines("/proc/self/mounts"):
         words = line.split()
-        if len(words) > 2 and words[1] in LOOKED_AT and words[2] in LOCAL:
+        if len(words) > 2 and words[1] in looked_at and words[2] in LOCAL:
             found.append(_space(board, words[1]))
     return tuple(found)
 
@@ -60,18 +79,23 @@ def _space(board: Board, path: str) -> Space:
     state = _writable(str(place))
     sizes = os.statvfs(place)
     unit = sizes.f_frsize / (1 << 20)
-    space = Space(
+    return Space(
         path=path,
         state=state,
         mb=int(sizes.f_blocks * unit),
         free_mb=int(sizes.f_bavail * unit),
         inodes=sizes.f_files,
-        free_inodes=sizes.f_ffree,
+        free_inodes=sizes.f_favail,
     )
+
+
+def searched(board: Board, space: Space) -> Space:
+    """The same with what takes the most, when it is full."""
+    place = str(board.path(space.path))
     if is_full(space):
-        return replace(space, largest=tuple(_largest_files(str(place))))
+        return replace(space, largest=tuple(_largest_files(place)))
     if lacks_inodes(space):
-        return replace(space, largest=tuple(_crowded_folders(str(place))))
+        return replace(space, largest=tuple(_crowded_folders(place)))
     return space
 
 

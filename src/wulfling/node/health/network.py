@@ -21,15 +21,17 @@ RESOLVED = "127.0.0.53"  # systemd-resolved, which keeps the real servers in a f
 QUESTION = b"\x57\x4c\x01\x00\x00\x01" + bytes(6) + b"\x00\x00\x02\x00\x01"
 
 
-def links(board: Board) -> tuple[tuple[str, int], ...]:
-    """Wired interfaces that are up, and their speed in Mbit/s; 0 when it is not known."""
-    found = []
+def cables(board: Board) -> dict[str, Any]:
+    """Wired interfaces that are up, and their speed in Mbit/s, 0 when it is not known; and those
+    that send or receive, never both."""
+    links, half = [], []
     for place in sorted(board.path("/sys/class/net").glob("*")):
         wired = (place / "device").exists() and not (place / "wireless").exists()
         if wired and _word(place / "operstate") == "up":
             speed = _word(place / "speed")
-            found.append((place.name, int(speed) if speed.isdigit() else 0))
-    return tuple(found)
+            links.append((place.name, int(speed) if speed.isdigit() else 0))
+            half += [place.name] if _word(place / "duplex") == "half" else []
+    return {"links": tuple(links), "half_duplex": tuple(half)}
 
 
 def _word(place: Any) -> str:

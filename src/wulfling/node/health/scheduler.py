@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from wulfling.node.board import Board
 
 NODES = ("scontrol", "--oneliner", "--all", "show", "node")
 PARTITIONS = ("scontrol", "--oneliner", "--all", "show", "partition")
+QUEUE = ("squeue", "--noheader", "--array", "--format=%T %r")
 QUESTIONS = (NODES, PARTITIONS)
 PATIENCE = 8.0  # seconds
 
@@ -30,6 +32,13 @@ def measure(board: Board) -> dict[str, Any]:
         "slurm_nodes": tuple(parse_nodes(nodes)),
         "partitions": tuple(parse_partitions(partitions)),
     }
+
+
+def queue(board: Board) -> tuple[tuple[str, str, int], ...]:
+    """States of jobs, the reasons that those who wait have, and how many there are of each."""
+    _, said, _ = board.ask(QUEUE, timeout=PATIENCE)
+    jobs = Counter(line.partition(" ")[::2] for line in said.splitlines() if line.strip())
+    return tuple((state, reason.strip(), count) for (state, reason), count in sorted(jobs.items()))
 
 
 def parse_nodes(text: str) -> Iterator[SlurmNode]:

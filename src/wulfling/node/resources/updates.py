@@ -29,6 +29,9 @@ DAEMON_PATIENCE = 120.0  # seconds until a daemon answers that was started anew
 
 # apt-get(8), -s: `Inst name [old] (new Suite [arch])`, without [old] for one that comes along.
 _INST = re.compile(r"^Inst (\S+)(?: \[(\S+)\])? \((\S+) ", re.MULTILINE)
+SIMULATED = ("apt-get", "--simulate", "-q", "--with-new-pkgs", "upgrade")
+# Debian-Security:12/stable-security, and Ubuntu:24.04/noble-security.
+_SECURITY = re.compile(r"^Inst \S+ .*?-[Ss]ecurity[:/ \[,]", re.MULTILINE)
 _SLURM = re.compile(r"slurm|libslurm|libpmi")
 
 # What goes on as it was until the board starts anew; Debian itself says so only on desktops.
@@ -54,7 +57,7 @@ class Updates(Resource):
 
     def observe(self, board: Board) -> Updates:
         """What the lists of packages have; whoever asks has brought them up to date."""
-        out = board.run(["apt-get", "--simulate", "-q", "--with-new-pkgs", "upgrade"])
+        out = board.run(SIMULATED)
         pending = [
             f"{name} {old} -> {new}" if old else f"{name} {new}"
             for name, old, new in _INST.findall(out)
@@ -121,6 +124,13 @@ class Updates(Resource):
         ]
         units = dict.fromkeys((*board.lines(RESTART), *running))
         board.path(RESTART).write_text("".join(f"{unit}\n" for unit in units))
+
+
+def waiting(board: Board, timeout: float) -> tuple[int, int] | None:
+    """How many packages have newer versions by the lists that the board has, and how many of
+    those are for security; None when apt does not say."""
+    code, said, _ = board.ask(SIMULATED, timeout=timeout)
+    return (len(_INST.findall(said)), len(_SECURITY.findall(said))) if code == 0 else None
 
 
 def _restart(board: Board) -> None:
