@@ -12,6 +12,7 @@ from wulfling.cli import show
 from wulfling.cli.river import OUTPUT, errand_of
 from wulfling.cli.setting import setting
 from wulfling.converge import verify as proof
+from wulfling.converge.checks.backup import NAMES, in_words
 from wulfling.converge.doctor import examine
 from wulfling.converge.status import status as ask_status
 from wulfling.errors import CommandFailed
@@ -90,6 +91,8 @@ def status(file: Path, output: str) -> int:
             if node.temperature is not None:
                 slowed = ", has slowed itself down" if node.throttled else ""
                 click.echo(f"{node.node}: {node.temperature:.0f} degrees{slowed}")
+            for what, age in node.backups:
+                click.echo(f"{node.node}: last {NAMES[what]} {in_words(age)} ago")
         for finding in wrong:
             if finding.check != "reach":  # the table says that
                 click.echo(f"{finding.subject}: {finding.words} [{finding.check}]")

@@ -51,6 +51,7 @@ class NodeStatus:
     temperature: float | None = None
     throttled: bool = False
     wrong: tuple[str, ...] = ()
+    backups: tuple[tuple[str, float], ...] = ()  # and seconds since they last went well
 
     @property
     def unwell(self) -> bool:
@@ -159,4 +160,5 @@ def _status(evidence: Evidence, node: Node, found: list[Finding]) -> NodeStatus:
         link_mbit=max((mbit for _, mbit in health.links), default=0),
         temperature=health.temperature,
         throttled=bool(health.throttled),
+        backups=tuple((what, health.now - at) for what, at, _ in health.backups),
     )

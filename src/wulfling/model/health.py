@@ -105,6 +105,8 @@ class Health:
     ctld: str = ""
     ended: tuple[tuple[str, str], ...] = ()  # declared daemons that do not run, and last words
     reached: tuple[tuple[str, bool], ...] = ()  # other boards, and whether port 22 answers
+    # What this board saves or drills, when that last went well, and why not since ("": it did).
+    backups: tuple[tuple[str, float, str], ...] = ()
     slurm_nodes: tuple[SlurmNode, ...] = ()
     partitions: tuple[tuple[str, str], ...] = ()  # and their states
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from wulfling.model.health import Health
 from wulfling.model.resource import NotYet, Resource
+from wulfling.node.backup.done import backups
 from wulfling.node.board import Board
 from wulfling.node.health import disk, network, power, scheduler
 from wulfling.node.repair import half_done_packages
@@ -80,6 +81,7 @@ class Examination:
             mounts=tuple(mount.collect() for mount in self._mounts),
             exports=disk.exports(board),
             ended=tuple(_ended(board, declared)),
+            backups=backups(board),
             **power.measure(board),
             **self._network.collect(),
             **(scheduler.measure(board) if asked.get("scheduler") else {}),
