@@ -18,7 +18,9 @@ from wulfling.node.board import ENVIRONMENT
 CACHE = "/var/cache/wulfling-backup"
 LOCK_PATIENCE = 1800.0  # seconds for another board that drops old snapshots
 LOCKED = ("unable to create lock", "repository is already locked")
-NOT_THERE = "unable to open config file"  # what restic 0.14 to 0.18 say of an empty folder
+# What restic 0.14 to 0.18 say of an empty folder: the second part is SFTP's, or the kernel's.
+NOT_THERE = "unable to open config file"
+NO_FILE = ("does not exist", "no such file")
 WRONG_PASSWORD = "wrong password"
 SOME_UNREADABLE = 3  # exit code of `restic backup`: what could be read is saved
 
@@ -104,9 +106,9 @@ class Repository:
         try:
             self.run("cat", "config")
         except CommandFailed as failed:
-            if NOT_THERE in failed.output and "does not exist" in failed.output:
-                return False
-            raise
+            if NOT_THERE not in failed.output or not any(w in failed.output for w in NO_FILE):
+                raise
+            return False
         return True
 
     def prepare(self) -> None:
