@@ -148,8 +148,8 @@ def test_a_drill_restores_and_compares(kept: Cluster, before: Before) -> None:
 
 
 def test_a_drill_finds_a_file_that_has_rotted(kept: Cluster, before: Before) -> None:
-    rot = "cp -p random old; printf x | dd of=random bs=1 conv=notrunc status=none; touch -r old random"
-    kept.pi(f"cd deep/er; {rot}")
+    rot = "printf x | dd of=random bs=1 conv=notrunc status=none; touch -r old random"
+    kept.pi(f"cd deep/er; cp -p random old; {rot}")
     process = kept.start("backup", "drill")
     _, said = process.communicate(timeout=600)
     assert process.returncode == 4

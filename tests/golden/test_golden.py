@@ -31,7 +31,7 @@ def cluster_of(shape: str) -> Cluster:
     measured = json.loads((HERE / shape / "hardware.json").read_text(encoding="utf-8"))
     hardware = {name: _hardware(board) for name, board in measured.items()}
     document = spec.load(HERE / shape / "cluster.yaml")
-    opens = BackupSecrets("fedcba9876543210" * 4, "fedcba9876543210 private\n", "ssh-ed25519 AAAA x")
+    opens = BackupSecrets("fedcba9876543210" * 4, "fedcba9876543210\n", "ssh-ed25519 AAAA x")
     secrets = Secrets(munge_key=b"0123456789abcdef" * 8, backup=opens)
     return spec.resolve(document, hardware, secrets, (ADMIN_KEY,))
 

@@ -21,6 +21,19 @@ from wulfling.model.cluster import Cluster
 from wulfling.transport import backup_secrets
 
 WORST = 4
+LISTED_KEYS = {
+    "id": "What restic calls it",
+    "time": "The moment, in UTC; `head` and `accounts` of one moment belong together",
+    "host": "The board whose it is",
+    "tag": "`head` (Slurm's state, configuration, secrets), `accounts` or `homes`",
+    "paths": "What is in it, as paths of that board",
+}
+DONE_KEYS = {
+    "node": "The board",
+    "what": "`head`, `homes` or `drill`",
+    "seconds": "How long it took",
+    "facts": "What was saved or compared: the moment, rows of tables, files, bytes",
+}
 HEADER = ("MOMENT", "BOARD", "WHAT", "SNAPSHOT")
 
 

@@ -143,7 +143,7 @@ def test_a_queue_that_never_holds_still_is_no_backup(
 
     copied: list[Path] = []
     monkeypatch.setattr(save, "_copy", copy)
-    monkeypatch.setattr(save.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
     with pytest.raises(WulflingError, match="anew all the time"):
         copy_state(tmp_path / "from", tmp_path / "to")
 

@@ -5,20 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wulfling.converge.checks.board import ALONE
-from wulfling.converge.checks.check import Check, bad, drifted
+from wulfling.converge.checks.check import Check, bad
 from wulfling.converge.checks.ground import BOARD
 from wulfling.converge.evidence import Evidence
 from wulfling.model.cluster import Backup
 from wulfling.model.finding import Finding, Mend
 
 MINUTE, DAY = 60, 86400
-DECLARED = (
-    "file:/var/lib/wulfling/backup/",
-    "file:/usr/local/sbin/wulfling-backup",
-    "file:/etc/systemd/system/wulfling-backup",
-    "service:wulfling-backup",
-    "restored:",
-)
 NAMES = {
     "head": "backup of the queue and the accounts",
     "homes": "backup of the homes",
@@ -30,7 +23,6 @@ def _backup(evidence: Evidence) -> Iterator[Finding]:
     backup = evidence.cluster.backup
     if backup is None:
         return
-    yield from drifted(evidence, "backup", "the backup", DECLARED)
     if backup.node in evidence.errors:  # that is the cause, and is told
         return
     for node, health in evidence.examined():
@@ -68,9 +60,9 @@ def in_words(seconds: float) -> str:
 CHECKS = (
     Check(
         "backup",
-        "the timers of the backup, when each last went well, and the last restore drill",
-        "writes the files again, does now what was missed",
+        "when the queue, the accounts and the homes were last saved, and the last restore drill",
+        "does now what was missed",
         _backup,
-        (*ALONE, *BOARD, "packages"),
+        (*ALONE, *BOARD, "packages", "drift"),
     ),
 )
