@@ -155,6 +155,14 @@ def test_a_blank_head_saves_nothing_over_what_is_there(root: Path, board: Board)
         save_head(board, MINE, Repository(MINE), lambda words: None)
 
 
+def test_a_clock_that_went_back_makes_no_backup(root: Path, board: Board) -> None:
+    """It would never be the newest one, and a head without a clock of its own wakes in 1970."""
+    board.path(SETTINGS).parent.mkdir(parents=True)
+    note(board, "head", at=1.0, facts={"moment": "2999-01-01T00:00:00Z"})
+    with pytest.raises(WulflingError, match="the last backup is of 2999"):
+        save_head(board, MINE, Repository(MINE), lambda words: None)
+
+
 def program(script: str) -> Program:
     return Program((sys.executable, "-I", "-c", script), ("it",))
 

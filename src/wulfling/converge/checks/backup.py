@@ -44,8 +44,8 @@ def _backup(evidence: Evidence) -> Iterator[Finding]:
 
 
 def oldest(backup: Backup, what: str) -> float:
-    """Seconds after which something has gone wrong: two were missed."""
-    return 3 * backup.minutes * MINUTE if what == "head" else 2 * DAY + 3600
+    """Seconds after which something has gone wrong: two were missed, and none is at work."""
+    return 3 * backup.minutes * MINUTE + 600 if what == "head" else 2 * DAY + 3600
 
 
 def in_words(seconds: float) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from wulfling.errors import WulflingError
 from wulfling.node.backup import BLANK, FILES, HEAD, HOMES, SLURM_STATE, STAGE, Settings, accounts
+from wulfling.node.backup.done import read_done
 from wulfling.node.backup.repository import SOME_UNREADABLE, Hear, Repository
 from wulfling.node.board import Board
 
@@ -24,7 +25,7 @@ def save_head(board: Board, settings: Settings, repository: Repository, hear: He
     knows, and a job that is in the accounts alone does no harm."""
     if board.path(BLANK).exists():
         raise WulflingError("this head has not got its own state back, so there is none to save")
-    moment = _moment()
+    moment = _moment(board, HEAD)
     hear("copies the state of Slurm")
     stage = board.path(STAGE)
     shutil.rmtree(stage, ignore_errors=True)
@@ -48,7 +49,7 @@ def save_head(board: Board, settings: Settings, repository: Repository, hear: He
 def save_homes(board: Board, settings: Settings, repository: Repository, hear: Hear) -> Any:
     """One snapshot of the homes on this board's own disk. Files that go while they are read are
     left out, as is what is mounted below from elsewhere."""
-    moment = _moment()
+    moment = _moment(board, HOMES)
     hear(f"saves {' and '.join(settings.homes)}")
     left_out = [word for path in _not_ours(board, settings) for word in ("--exclude", path)]
     words = ("--tag", HOMES, "--host", settings.node, *left_out, *settings.homes)
@@ -117,9 +118,15 @@ def _not_ours(board: Board, settings: Settings) -> Iterator[str]:
         yield f"{home}/aquota.user"
 
 
-def _moment() -> str:
-    """Now, as restic reads it; the repository's time zone is UTC."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+def _moment(board: Board, what: str) -> str:
+    """Now, as restic reads it; the repository's time zone is UTC. Raises ``WulflingError`` when
+    that is before the last one: the newest moment is the one that is restored, and a board
+    without a clock of its own may have woken in the past."""
+    now = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+    last = read_done(board).get(what, {}).get("facts", {}).get("moment", "")
+    if _as_listed(now) <= last:
+        raise WulflingError(f"the clock says {_as_listed(now)}, and the last backup is of {last}")
+    return now
 
 
 def _as_listed(moment: str) -> str:
