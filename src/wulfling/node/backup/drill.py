@@ -78,7 +78,6 @@ def _head(
     finally:
         board.run(["mariadb", "-e", f"DROP DATABASE IF EXISTS `{DATABASE}`"])
     check_rows(_rows_before(board, dump), rows, accounts.rows(board, settings.cluster))
-    shutil.rmtree(scratch)
     found = sum(len(names) for _, _, names in os.walk(restored))
     return {"moment": files.time, "rows": dict(rows), "files": found}
 
