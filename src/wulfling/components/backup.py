@@ -27,6 +27,7 @@ HOME = f"/var/local/{ACCOUNT}"
 KEY_FILE = f"{HOME}/.ssh/authorized_keys"
 SECRETS = "/var/lib/wulfling/secrets"
 UNITS = "/etc/systemd/system"
+SERVICE = f"{UNITS}/wulfling-backup@.service"
 # Not in /etc/systemd/system, where these units have drop-ins that others write.
 DROP_INS = "/usr/local/lib/systemd/system"
 
@@ -194,7 +195,7 @@ def _programs(settings: Settings) -> Iterator[Resource]:
         why="saves, compares, and lets a person use restic",
     )
     yield File(
-        path=f"{UNITS}/wulfling-backup@.service",
+        path=SERVICE,
         content=SERVICE_TEXT,
         why="behind everything else that the board has to do",
     )
@@ -224,5 +225,8 @@ def _timer(what: str, when: str, lines: str) -> Iterator[Resource]:
     )
     yield file
     yield Service(
-        unit=unit, configured=digest(file.content), watches=(file.key,), why=f"{what}: {when}"
+        unit=unit,
+        configured=digest(file.content, SERVICE_TEXT),
+        watches=(file.key, f"file:{SERVICE}"),  # systemd keeps what a timer starts in memory
+        why=f"{what}: {when}",
     )
