@@ -65,6 +65,9 @@ def head(file: Path, *, at: str, answers: Path | None, yes: bool) -> int:
             click.echo(f"{name} has a queue and accounts of its own: nothing is brought back")
             return bring(file).exit_code
         moment, recalled = asyncio.run(repository.recall(at))
+        homes = asyncio.run(repository.homes())
+        if not homes and boards.cluster.homes_on(boards.cluster.node(name)):
+            click.echo(f"{name}: its homes were never saved, and do not come back", err=True)
         if not agreed(f"Make {name} what it was at {moment} (UTC)?", yes=yes):
             return SAID_NO
         outcome = bring(file, moment=moment, recalled=recalled)
@@ -72,7 +75,11 @@ def head(file: Path, *, at: str, answers: Path | None, yes: bool) -> int:
             return outcome.exit_code
         asyncio.run(_settle(boards, outcome.plan.unreachable.keys()))
         queue, rows = asyncio.run(backups.counted(boards))
-    click.echo(f"{name}: the head of {moment} is back: {queue} jobs in the queue, {rows} in all")
+    with_homes = f", homes of {homes}" if homes else ""
+    click.echo(
+        f"{name}: the head of {moment} is back: {queue} jobs in the queue, {rows} in the accounts"
+        + with_homes
+    )
     click.echo("jobs that were submitted after that moment are not known to it", err=True)
     return outcome.exit_code
 

@@ -64,6 +64,13 @@ class Opened:
         read = (parse_snapshot(values) for values in json.loads(await self.said(*_LIST)) or ())
         return tuple(sorted(read, key=lambda snapshot: snapshot.time))
 
+    async def homes(self) -> str:
+        """The moment of the homes that a new head gets back, "" when they were never saved or
+        are not the head's."""
+        head = self.rack.cluster.node(self.rack.cluster.head)
+        found = [one for one in await self.snapshots() if (one.host, one.tag) == (head.name, HOMES)]
+        return found[-1].time if found and self.rack.cluster.homes_on(head) else ""
+
     async def recall(self, at: str) -> tuple[str, Recalled]:
         """The moment that ``at`` means, and what the head knew then. Raises ``WulflingError``
         when there is none."""

@@ -119,6 +119,13 @@ def test_the_password_goes_by_standard_input() -> None:
     assert "secret" not in str(failed.value)
 
 
+def test_homes_come_back_when_they_were_the_heads() -> None:
+    boards = Boards({"snapshots": listed(("h1", "2026-11-27T02:30:00Z", "homes"))})
+    assert asyncio.run(opened(boards).homes()) == ""  # they are the file server's
+    heads = replace(opened(boards), rack=rack(boards, f"{FILE}storage: {{/home: head}}\n"))
+    assert asyncio.run(heads.homes()) == "2026-11-27T02:30:00Z"
+
+
 def test_a_moment_without_accounts_is_none() -> None:
     boards = Boards({"snapshots": listed(("a1", "2026-11-27T15:00:00Z", "head"))})
     with pytest.raises(WulflingError, match=r"no backup of head") as failed:

@@ -24,20 +24,20 @@ DAEMONS = ("slurmctld", "slurmdbd")
 PATIENCE = 120.0  # seconds until MariaDB answers at its first start
 
 
-def restore(board: Board, settings: Settings, at: str, hear: Hear) -> None:
+def restore(board: Board, settings: Settings, at: str, wait_for: Hear) -> None:
     """Bring back the moment ``at``. Whatever is there of it is overwritten, so it can be done
-    again after it was cut off. Raises ``WulflingError``."""
+    again after it was cut off. ``wait_for`` hears what is waited for. Raises ``WulflingError``."""
     repository = Repository(settings)
     repository.run("unlock")
     files, dump = repository.moment(at)
     board.run(["systemctl", "stop", *DAEMONS], check=False)
-    hear(f"restores the accounts of {dump.time}")
+    wait_for(f"the accounts of {dump.time}")
     _wait_for_mariadb(board)
     accounts.load(board, repository, dump)
-    hear(f"restores the queue of {files.time}")
+    wait_for(f"the queue of {files.time}")
     _queue(board, repository, files)
     if settings.homes:
-        _homes(board, repository, files.time, hear)
+        _homes(board, repository, wait_for)
     os.sync()
 
 
@@ -69,11 +69,8 @@ def _queue(board: Board, repository: Repository, files: Snapshot) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _homes(board: Board, repository: Repository, until: str, hear: Hear) -> None:
-    """The newest of homes: files stand for themselves, so the youngest ones are the best."""
-    found = repository.snapshots(HOMES)
-    if not found:
-        hear("has no backup of homes")
-        return
-    hear(f"restores the homes of {found[-1].time}")
-    repository.run("restore", found[-1].id, "--target", str(board.root))
+def _homes(board: Board, repository: Repository, wait_for: Hear) -> None:
+    """The newest of homes, if they were ever saved: files stand for themselves."""
+    for newest in repository.snapshots(HOMES)[-1:]:
+        wait_for(f"the homes of {newest.time}")
+        repository.run("restore", newest.id, "--target", str(board.root))
