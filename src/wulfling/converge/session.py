@@ -277,10 +277,10 @@ class Conversation:
         told = head.hello.get("secrets", {})
         kept = {name: base64.b64decode(value) for name, value in told.items()}
         backup = _of_backup(kept)
+        if self._errand.recalled:  # also where an apply has given the blank head a new one
+            return Secrets(self._errand.recalled.munge_key, backup)
         if "munge_key" in kept:
             return Secrets(kept["munge_key"], backup)
-        if self._errand.recalled:
-            return Secrets(self._errand.recalled.munge_key, backup)
         if self._do == "plan":
             return replace(NOT_MADE_YET, backup=backup)
         # 512 bits, in letters that can be part of a text file: munged(8) takes any 32 to 1024
