@@ -63,6 +63,7 @@ COMPONENTS = (
     Component("backup", backup.resources, backup.before),
     Component("accounting", accounting.resources, accounting.before),
     Component("slurm", slurm.resources, slurm.before),
+    Component("backup timers", backup.timers),
     # The last, because not every disk can do it, and nothing else is to wait for that.
     Component("quota", quota.resources),
 )

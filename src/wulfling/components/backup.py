@@ -98,7 +98,7 @@ def before(cluster: Cluster, node: Node) -> Iterator[Resource]:
 
 
 def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
-    """restic, what opens the backup, the timers; on a blank head what the backup has of it."""
+    """restic, and what opens the backup; on a blank head what the backup has of it."""
     opening = _opening(cluster)
     if opening is None:
         return
@@ -117,7 +117,23 @@ def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
             awaits=() if node.name == backup.node else (key,),
             why="a blank head gets back what its backup has, by `wulfling restore head` alone",
         )
-    yield from _timers(settings, backup)
+
+
+def timers(cluster: Cluster, node: Node) -> Iterator[Resource]:
+    """The last of all, when there is something to save: a timer that is behind starts at once."""
+    opening = _opening(cluster)
+    if opening is None:
+        return
+    backup, _ = opening
+    settings = _settings(cluster, node, backup)
+    if settings.head:
+        every = f"{backup.minutes}min"
+        lines = f"OnBootSec=2min\nOnUnitInactiveSec={every}"
+        yield from _timer("head", f"every {backup.minutes} minutes", lines)
+    if settings.homes:
+        yield from _daily("homes", backup.homes)
+    if settings.saves:
+        yield from _daily("drill", backup.drill)
 
 
 def _opening(cluster: Cluster) -> tuple[Backup, BackupSecrets] | None:
@@ -199,16 +215,6 @@ def _programs(settings: Settings) -> Iterator[Resource]:
         content=SERVICE_TEXT,
         why="behind everything else that the board has to do",
     )
-
-
-def _timers(settings: Settings, backup: Backup) -> Iterator[Resource]:
-    if settings.head:
-        every = f"{backup.minutes}min"
-        lines = f"OnBootSec=2min\nOnUnitInactiveSec={every}"
-        yield from _timer("head", f"every {backup.minutes} minutes", lines)
-    if settings.homes:
-        yield from _daily("homes", backup.homes)
-    yield from _daily("drill", backup.drill)
 
 
 def _daily(what: str, time: str) -> Iterator[Resource]:
