@@ -24,8 +24,9 @@ NAMES_THAT_SAY_NOTHING = {
 }
 
 # Who may start processes: `proc` on this machine, `board` on a board, `desk/slurm` there as the
-# person whose job it is, and the edge, which may turn itself into ssh.
-STARTERS = {"proc.py", "node/board.py", "node/desk/slurm.py"}
+# person whose job it is, `backup/process` what is piped there, and the edge, which may turn itself
+# into ssh.
+STARTERS = {"proc.py", "node/backup/process.py", "node/board.py", "node/desk/slurm.py"}
 EXEC_STARTERS = {"cli/node.py"}
 STARTING = {"subprocess", "multiprocessing", "pty"}
 OS_STARTING = re.compile(r"os\.(system|popen|fork\w*|posix_spawnp?|spawn\w+)$")

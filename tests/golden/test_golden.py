@@ -18,7 +18,7 @@ import pytest
 from wulfling import spec
 from wulfling.components import compile_cluster
 from wulfling.components.slurm_conf import slurm_conf
-from wulfling.model.cluster import Cluster, Hardware, Secrets
+from wulfling.model.cluster import BackupSecrets, Cluster, Hardware, Secrets
 from wulfling.model.resource import Resource
 from wulfling.model.slurm_keys import OWNED_KEYS
 
@@ -31,9 +31,9 @@ def cluster_of(shape: str) -> Cluster:
     measured = json.loads((HERE / shape / "hardware.json").read_text(encoding="utf-8"))
     hardware = {name: _hardware(board) for name, board in measured.items()}
     document = spec.load(HERE / shape / "cluster.yaml")
-    return spec.resolve(
-        document, hardware, Secrets(munge_key=b"0123456789abcdef" * 8), (ADMIN_KEY,)
-    )
+    opens = BackupSecrets("fedcba9876543210" * 4, "fedcba9876543210\n", "ssh-ed25519 AAAA x")
+    secrets = Secrets(munge_key=b"0123456789abcdef" * 8, backup=opens)
+    return spec.resolve(document, hardware, secrets, (ADMIN_KEY,))
 
 
 def _hardware(board: dict[str, Any]) -> Hardware:
@@ -101,8 +101,10 @@ def test_every_key_that_is_written_is_known_as_ours() -> None:
     assert keys <= OWNED_KEYS
 
 
-def test_no_secret_is_shown_by_explain() -> None:
-    for resources in compile_cluster(cluster_of("head-worker-storage")).values():
+@pytest.mark.parametrize("shape", ["head-worker-storage", "backup"])
+def test_no_secret_is_shown_by_explain(shape: str) -> None:
+    for resources in compile_cluster(cluster_of(shape)).values():
         for resource in resources:
             shown = " ".join((*resource.commands(), *resource.undo(), resource.why))
             assert "0123456789abcdef" not in shown
+            assert "fedcba9876543210" not in shown

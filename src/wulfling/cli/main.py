@@ -40,6 +40,8 @@ VERBS = {
     "node": ("node", "Nodes: shell, drain, resume, reboot, add, remove, replace."),
     "power": ("power", "Switch the whole cluster off, and on again, in the right order."),
     "upgrade": ("upgrade", "Install newer packages, one board after the other."),
+    "backup": ("backup", "Save now, list what is saved, or try to restore it (drill)."),
+    "restore": ("restore", "Bring a head back on a blank board."),
     "user": ("user", "People: add, import a class, remove, list."),
     "usage": ("usage", "Show who used how much, by person and by account."),
     "lab": ("lab", "Virtual boards on this PC: up, down, cut, replace, list, console, destroy."),

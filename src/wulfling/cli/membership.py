@@ -103,7 +103,7 @@ def add(
         click.echo(f"{file}: + {newcomer.line}")
         prepared = setting(file)
     with turn(prepared.resolve(join=False).name, operator()):
-        if code := _meet(prepared, name, answers):
+        if code := meet(prepared, name, answers):
             return code
         return bring(file).exit_code
 
@@ -137,7 +137,7 @@ def _joined(prepared: Setting, newcomer: Newcomer, partitions: Sequence[str]) ->
     return tuple(partitions) or tuple(default)
 
 
-def _meet(prepared: Setting, name: str, answers: Path | None) -> int:
+def meet(prepared: Setting, name: str, answers: Path | None) -> int:
     """First contact with a board, if there was none; the exit code when it fails."""
     from wulfling.bringup import adopt_answers
     from wulfling.bringup.adopt import exit_code
@@ -231,7 +231,7 @@ def replace(
             return SAID_NO
         asyncio.run(membership.make_room(boards, name, answer, seconds(wait)))
         _stop_unless_new(name, answer, file)
-        if answer is Answer.STRANGER and (code := _first_contact(prepared, name, answers)):
+        if answer is Answer.STRANGER and (code := first_contact(prepared, name, answers)):
             return code
         _note_card(prepared, boards, name, file)
         outcome = bring(file)
@@ -258,14 +258,14 @@ def _stop_unless_new(name: str, answer: Answer, file: Path) -> None:
         )
 
 
-def _first_contact(prepared: Setting, name: str, answers: Path | None) -> int:
+def first_contact(prepared: Setting, name: str, answers: Path | None) -> int:
     """Forget the old board's host key and meet the new one; when that fails, the old key is
     the pinned one again."""
     cluster, address = prepared.resolve(join=False).name, prepared.addresses[name].pinned_as
     old = pins.pinned(cluster, address)
     pins.pin(cluster, address, ())
     try:
-        code = _meet(prepared, name, answers)
+        code = meet(prepared, name, answers)
     except BaseException:
         pins.pin(cluster, address, old)
         raise

@@ -12,14 +12,17 @@ import click
 
 from wulfling.bringup.adopt import Adopted
 from wulfling.bringup.discover import Found, Machine
-from wulfling.cli import causes, discover, explain, jobs, show, usage, user
+from wulfling.cli import backup, causes, discover, explain, jobs, show, usage, user
 from wulfling.cli.markdown import Lines, code, table
 from wulfling.converge.status import NodeStatus, Queued, Served
+from wulfling.day2.backup import Done
 from wulfling.day2.people import Standing
 from wulfling.day2.usage import summed
 from wulfling.jobs.queue import Listed
 from wulfling.model.finding import Finding, Verdict
 from wulfling.model.plan import Plan, Status, Step
+from wulfling.node.backup import STAGE
+from wulfling.node.backup.repository import Snapshot
 from wulfling.node.resources.directory import Directory
 
 _STEP = {
@@ -146,6 +149,9 @@ def lines() -> Lines:
     person = Standing("kim", 34817, "school", {"cpu": 4, "mem": 1024}, 10240, 1, 3, 1, 0)
     month = [datetime(2026, number, 1, tzinfo=timezone.utc) for number in (3, 4)]
     used = summed("school|kim|COMPLETED|3600|14400|cpu=4,mem=1G", *month).as_json()
+    saved = Snapshot("bdfb8bef", "2026-01-02T03:00:00Z", "rpnode01", "head", (STAGE,))
+    facts = {"moment": saved.time, "files": 12, "rows": {"job_table": 41}}
+    done = dataclasses.asdict(Done("rpnode01", "head", 4.2, facts))
     listed = Listed("42", "wave", "RUNNING", "0:07", "rpnode02", "", "2026-01-02T03:04:05", "")
     yield "These names are a promise: within this format they stay, and new ones may join them."
     yield "The text goes to stdout, all that is said to people goes to stderr."
@@ -164,6 +170,8 @@ def lines() -> Lines:
         ("jobs", "a list, the oldest first", jobs.KEYS, dataclasses.asdict(listed)),
         ("discover", "a list, all machines by their addresses", discover.KEYS, found),
         ("adopt", "a list, the boards in the file's order", _ADOPT, adopted.as_json()),
+        ("backup list", "a list, the oldest first", backup.LISTED_KEYS, dataclasses.asdict(saved)),
+        ("backup now", "a list; `backup drill` has the same", backup.DONE_KEYS, done),
         ("user list", "a list, people in the file's order", user.KEYS, person.as_json()),
         ("lab list", "a list, every board of every lab", _LAB, _LAB_ROW),
     )

@@ -7,6 +7,7 @@ import getpass
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -18,9 +19,9 @@ from wulfling.converge.apply import apply as converge
 from wulfling.converge.events import OnEvent
 from wulfling.converge.observe import plan as observe
 from wulfling.converge.outcome import Outcome
-from wulfling.converge.session import Errand, Known
+from wulfling.converge.session import Errand, Known, Recalled
 from wulfling.errors import WulflingError
-from wulfling.model.cluster import Cluster
+from wulfling.model.cluster import Backup, Cluster, Secrets
 from wulfling.model.plan import Status
 from wulfling.model.resource import Resource
 from wulfling.transport.ssh import Ssh
@@ -84,11 +85,11 @@ def apply(file: Path, yes: bool, output: str) -> int:
     return outcome.exit_code
 
 
-def bring(file: Path) -> Outcome:
+def bring(file: Path, *, moment: str = "", recalled: Recalled | None = None) -> Outcome:
     """Bring every board to what the file says now, as ``apply -y`` does, and tell of it."""
     prepared = setting(file)
     warn(prepared)
-    outcome = talk(prepared, converge, show_progress=True)
+    outcome = talk(prepared, converge, show_progress=True, moment=moment, recalled=recalled)
     _warn_of_mpi(prepared, outcome)
     _tell_apply(outcome, file)
     return outcome
@@ -114,11 +115,17 @@ def _tell_warnings(warnings: Sequence[WulflingError]) -> None:
 
 
 def talk(
-    prepared: Setting, verb: Verb, *, show_progress: bool, scope: tuple[str, ...] = ()
+    prepared: Setting,
+    verb: Verb,
+    *,
+    show_progress: bool,
+    scope: tuple[str, ...] = (),
+    moment: str = "",
+    recalled: Recalled | None = None,
 ) -> Outcome:
     """Hold one conversation with all boards and return what came of it. With a ``scope`` it is
-    about the resources alone whose keys begin like that."""
-    errand, cluster = errand_of(prepared, scope)
+    about the resources alone whose keys begin like that; the rest is as for ``errand_of``."""
+    errand, cluster = errand_of(prepared, scope, moment=moment, recalled=recalled)
     with Progress([node.name for node in cluster().nodes], shown=show_progress) as progress:
 
         async def converse() -> Outcome:
@@ -128,10 +135,15 @@ def talk(
 
 
 def errand_of(
-    prepared: Setting, scope: tuple[str, ...] = ()
+    prepared: Setting,
+    scope: tuple[str, ...] = (),
+    *,
+    moment: str = "",
+    recalled: Recalled | None = None,
 ) -> tuple[Errand, Callable[[], Cluster]]:
     """What every conversation about this file is for, and the cluster as far as it is known: by
-    the file alone at first, with all that was measured once the boards have said hello."""
+    the file alone at first, with all that was measured once the boards have said hello. A blank
+    head is brought back to ``moment`` of its backup, and knows what is ``recalled``."""
     from wulfling.transport.blobs import blob
 
     cluster = prepared.resolve()
@@ -141,6 +153,8 @@ def errand_of(
 
         nonlocal cluster
         cluster = prepared.resolve(known.hardware, known.secrets)
+        if cluster.backup and cluster.secrets:
+            cluster = _opening(cluster, cluster.backup, cluster.secrets, moment)
         return compile_cluster(cluster)
 
     def bring(sha256: str) -> bytes:
@@ -154,8 +168,17 @@ def errand_of(
         blob=bring,
         meanwhile=_import_components,
         scope=scope,
+        recalled=recalled,
     )
     return errand, lambda: cluster
+
+
+def _opening(cluster: Cluster, backup: Backup, known: Secrets, moment: str) -> Cluster:
+    """The same with what opens its backup, which is kept on this machine as well."""
+    from wulfling.transport import backup_secrets
+
+    opened = replace(known, backup=backup_secrets.settled(cluster.name, known.backup))
+    return replace(cluster, secrets=opened, backup=replace(backup, restore=moment))
 
 
 def _built(cluster: Cluster, sha256: str) -> bytes | None:

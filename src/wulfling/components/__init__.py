@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from wulfling.components import (
     access,
     accounting,
+    backup,
     dhcp,
     mpi,
     munge,
@@ -58,8 +59,11 @@ COMPONENTS = (
     Component("mpi", mpi.resources),
     Component("munge", munge.resources),
     Component("repository", repository.resources, repository.before),
+    # Before the daemons whose state a blank head is to get back.
+    Component("backup", backup.resources, backup.before),
     Component("accounting", accounting.resources, accounting.before),
     Component("slurm", slurm.resources, slurm.before),
+    Component("backup timers", backup.timers),
     # The last, because not every disk can do it, and nothing else is to wait for that.
     Component("quota", quota.resources),
 )

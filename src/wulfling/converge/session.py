@@ -24,7 +24,7 @@ from wulfling.converge.events import (
 )
 from wulfling.converge.outcome import Outcome
 from wulfling.errors import IdentityMismatch, Locked, NodeFailed, Unreachable, WulflingError
-from wulfling.model.cluster import Hardware, Secrets
+from wulfling.model.cluster import BackupSecrets, Hardware, Secrets
 from wulfling.model.health import Health
 from wulfling.model.health import from_json as health_of
 from wulfling.model.plan import Plan, Status, Step
@@ -40,7 +40,8 @@ WAVERING_MEMORY = 32
 """MiB by which MemTotal may differ between two boots of the same board (16 were seen). It is
 less than what Slurm leaves to the system, so no node registers less than its RealMemory."""
 
-NOT_MADE_YET = Secrets(munge_key=b"the first apply makes it")
+_LATER = "the first apply makes it"
+NOT_MADE_YET = Secrets(_LATER.encode(), BackupSecrets(_LATER, _LATER, _LATER))
 """Stands for the secrets in a plan before the first apply, so that the plan is complete."""
 
 
@@ -56,6 +57,15 @@ class Known:
     secrets: Secrets | None
 
 
+@dataclass(frozen=True)
+class Recalled:
+    """What a head says of itself before an apply, as its backup has it: its secrets, and the
+    boards that it remembers (``node.program.KNOWN``)."""
+
+    munge_key: bytes = field(repr=False)
+    known: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Errand:
     """Whom to talk to, and how to get at what they should be.
@@ -66,7 +76,8 @@ class Errand:
     all there is, although the head is not asked: what else is ours on these boards goes. With
     a ``scope``, how the keys begin of what the errand is about, everything else is left as it
     is. ``examine`` gives what a node is asked about its health (``node.health.examination``);
-    with it a wrong host key is an error of that node alone.
+    with it a wrong host key is an error of that node alone. ``recalled`` is what a head knew that
+    a blank one is to take the place of.
     """
 
     addresses: tuple[Address, ...]
@@ -78,6 +89,7 @@ class Errand:
     examine: Callable[[str], Mapping[str, Any]] | None = None
     complete: bool = False
     scope: tuple[str, ...] = ()
+    recalled: Recalled | None = None
 
     def about(self, resources: Iterable[Resource]) -> tuple[Resource, ...]:
         """Those that are in scope. They do not wait for any that is not."""
@@ -257,16 +269,23 @@ class Conversation:
 
     def _remembered(self) -> dict[str, Hardware]:
         head = self._talks.get(self._errand.head)
-        return _remembered(head.hello.get("known")) if head else {}
+        recalled = self._errand.recalled
+        before = _remembered(recalled.known) if recalled else {}
+        return {**before, **_remembered(head.hello.get("known"))} if head else before
 
     def _secrets(self, head: _Talk) -> Secrets | None:
-        if kept := head.hello.get("secrets", {}).get("munge_key"):
-            return Secrets(munge_key=base64.b64decode(kept))
+        told = head.hello.get("secrets", {})
+        kept = {name: base64.b64decode(value) for name, value in told.items()}
+        backup = _of_backup(kept)
+        if self._errand.recalled:  # also where an apply has given the blank head a new one
+            return Secrets(self._errand.recalled.munge_key, backup)
+        if "munge_key" in kept:
+            return Secrets(kept["munge_key"], backup)
         if self._do == "plan":
-            return NOT_MADE_YET
+            return replace(NOT_MADE_YET, backup=backup)
         # 512 bits, in letters that can be part of a text file: munged(8) takes any 32 to 1024
         # bytes.
-        return Secrets(munge_key=secrets.token_hex(64).encode("ascii"))
+        return Secrets(secrets.token_hex(64).encode("ascii"), backup)
 
     # -- work ----------------------------------------------------------------------------
 
@@ -416,6 +435,14 @@ def _settled(measured: Hardware | None, remembered: Hardware | None) -> Hardware
     if abs(measured.memory_mb - remembered.memory_mb) > WAVERING_MEMORY:
         return measured
     return replace(measured, memory_mb=remembered.memory_mb)
+
+
+def _of_backup(kept: Mapping[str, bytes]) -> BackupSecrets | None:
+    """What opens the backup, where the head has it."""
+    parts = [
+        kept.get(f"backup_{name}", b"").decode("ascii") for name in ("password", "key", "key.pub")
+    ]
+    return BackupSecrets(parts[0].strip(), parts[1], parts[2].strip()) if all(parts) else None
 
 
 def _remembered(known: object) -> dict[str, Hardware]:

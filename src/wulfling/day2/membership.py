@@ -30,7 +30,9 @@ def check_may_go(rack: Rack, name: str) -> None:
     """Raises ``WulflingError`` for a node without which the others cannot be."""
     if name == rack.cluster.head:
         raise WulflingError(
-            f"{name} is the head: the queue, the accounts and the secrets are on it", where=name
+            f"{name} is the head: the queue, the accounts and the secrets are on it",
+            hint="on a blank board: wulfling restore head" if rack.cluster.backup else "",
+            where=name,
         )
     served = [share.path for share in rack.cluster.storage if share.server == name]
     if served:

@@ -181,10 +181,39 @@ class Gateway:
 
 
 @dataclass(frozen=True)
+class Backup:
+    """Where the backup goes: a folder of another board. Times of day are the board's own."""
+
+    node: str
+    path: str
+    minutes: int = 15  # from one backup of the queue and the accounts to the next
+    homes: str = "02:30"
+    drill: str = "04:30"
+    keep: tuple[tuple[str, int], ...] = ()  # hourly, daily, weekly, monthly
+    restore: str = ""  # the moment that a blank head is brought back to; "": it is not
+
+    def repository(self, cluster: str) -> str:
+        """The folder with the repository of one cluster."""
+        return f"{self.path}/{cluster}"
+
+
+@dataclass(frozen=True)
+class BackupSecrets:
+    """What opens the backup: the password that it is encrypted with, and the SSH key pair that
+    leads to it."""
+
+    password: str = field(repr=False)
+    key: str = field(repr=False)
+    public: str  # a whole line
+
+
+@dataclass(frozen=True)
 class Secrets:
-    """Made once, kept on the head with mode 0600, streamed over SSH, never shown."""
+    """Made once, kept on the head with mode 0600, streamed over SSH, never shown. Those of the
+    backup are kept by the operator as well: they are needed when the head is gone."""
 
     munge_key: bytes = field(repr=False)
+    backup: BackupSecrets | None = None
 
 
 @dataclass(frozen=True)
@@ -207,6 +236,7 @@ class Cluster:
     cards: Cards = Cards()
     gateway: Gateway = Gateway()
     mpich: str = ""  # the release that all boards get where theirs cannot share a job; "": theirs
+    backup: Backup | None = None
 
     @property
     def software(self) -> str:
@@ -221,6 +251,14 @@ class Cluster:
         server = {share.path: share.server for share in self.storage}
         home = server.get(f"/home/{person.name}", node.name)
         return server.get("/home", home) == node.name
+
+    def homes_on(self, node: Node) -> tuple[str, ...]:
+        """The folders with people's homes that are on this node's own disk."""
+        if not any(self.holds_home(node, person) for person in self.people):
+            return ()
+        served = (share.path for share in self.storage if share.server == node.name)
+        own = tuple(path for path in served if f"{path}/".startswith("/home/"))
+        return own or ("/home",)
 
     def node(self, name: str) -> Node:
         """The node called ``name``. Raises ``KeyError`` when there is none."""

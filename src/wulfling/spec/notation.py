@@ -27,6 +27,7 @@ _PARTITION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
 _SHARE = re.compile(r"(/[A-Za-z0-9_.-]+)+")
 _LOCALE = re.compile(r"C\.UTF-8|[a-z]{2,3}_[A-Z]{2}\.UTF-8(@[a-z]+)?")
+_DAY_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 
 # Times as slurm.conf(5) lists them; the names are the fields of the match.
@@ -215,6 +216,23 @@ def share_path(text: str) -> str:
             f"{show(text)} is no place to share: /{parts[0]} belongs to each board's own system",
             "share another path, such as /home, /nfs or /srv/data",
         )
+    return text
+
+
+def backup_place(text: str) -> tuple[str, str]:
+    """A board and a folder there: ``filenode01:/srv/backup``."""
+    node, colon, path = text.partition(":")
+    if not colon or not path.startswith("/"):
+        raise Refused(
+            f"{show(text)} does not say a board and a folder", "write filenode01:/srv/backup"
+        )
+    return node_name(node), share_path(path)
+
+
+def day_time(text: str) -> str:
+    """A time of day: ``02:30``."""
+    if not _DAY_TIME.fullmatch(text):
+        raise Refused(f"{show(text)} is no time of day", "write one from 00:00 to 23:59")
     return text
 
 

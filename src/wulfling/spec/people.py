@@ -56,7 +56,7 @@ def read_keys(draft: Draft) -> KeyFiles:
 
 def refused_name(name: str, admin: str) -> Refused | None:
     """Why no person can be called that: it is a system account, or the tool's own."""
-    if name in RESERVED or name.startswith("systemd-"):
+    if name in RESERVED or name.startswith(("systemd-", "wulfling-")):
         return Refused(_system(name), "choose another name")
     if name == admin:
         return Refused(

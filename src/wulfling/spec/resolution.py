@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from wulfling.errors import WulflingError
 from wulfling.model.cluster import (
+    Backup,
     Cards,
     Cluster,
     Gateway,
@@ -27,6 +28,7 @@ from wulfling.model.cluster import (
 from wulfling.spec import mpi, notation, releases
 from wulfling.spec.members import Member, members, network_of
 from wulfling.spec.schema import (
+    BackupSpec,
     CardsSpec,
     GatewaySpec,
     LimitSpec,
@@ -76,6 +78,7 @@ def resolve(
         secrets=secrets,
         cards=_cards(spec.cards),
         gateway=_gateway(spec.gateway, virtual),
+        backup=_backup(spec.backup),
     )
     releases.check(cluster)
     return mpi.settled(cluster)
@@ -230,6 +233,20 @@ def _gateway(gateway: GatewaySpec, virtual: bool) -> Gateway:
         nat=gateway.nat and not virtual,
         dhcp=gateway.dhcp,
         uplink=gateway.uplink,
+    )
+
+
+def _backup(backup: BackupSpec | None) -> Backup | None:
+    if backup is None:
+        return None
+    node, path = backup.to
+    return Backup(
+        node=node,
+        path=path,
+        minutes=backup.minutes,
+        homes=backup.homes,
+        drill=backup.drill,
+        keep=tuple(backup.keep.model_dump().items()),
     )
 
 

@@ -16,11 +16,13 @@ from wulfling.spec.values import (
     VERSION,
     AccountName,
     Address,
+    BackupPlace,
     Block,
     Boards,
     ClusterName,
     Count,
     Country,
+    DayTime,
     Domain,
     Flag,
     Interface,
@@ -29,6 +31,7 @@ from wulfling.spec.values import (
     Limit,
     Locale,
     Mac,
+    Minutes,
     Network,
     NodeName,
     NodeNames,
@@ -262,6 +265,39 @@ class GatewaySpec(Part):
     )
 
 
+class KeepSpec(Part):
+    """How many backups are kept, of each hour, day, week and month that had one."""
+
+    hourly: Limit = Field(24, description="Hours of which the last backup is kept.")
+    daily: Limit = Field(7, description="Days of which the last backup is kept.")
+    weekly: Limit = Field(5, description="Weeks of which the last backup is kept.")
+    monthly: Limit = Field(12, description="Months of which the last backup is kept.")
+
+
+class BackupSpec(Part):
+    """What makes the loss of a disk bearable: copies on another board, encrypted (restic)."""
+
+    to: BackupPlace = Field(
+        description="The board and the folder there that the backup goes to. Another board than"
+        " the head, and for homes another disk than theirs.",
+        examples=["filenode01:/srv/backup"],
+    )
+    minutes: Minutes = Field(
+        15,
+        description="Minutes from one backup of Slurm's state, the accounts and the cluster's"
+        " secrets to the next.",
+    )
+    homes: DayTime = Field("02:30", description="When homes are saved, each day.")
+    drill: DayTime = Field(
+        "04:30",
+        description="When the newest backup is restored into an empty folder and compared, each"
+        " day. Old backups are dropped after a drill that went well.",
+    )
+    keep: Annotated[KeepSpec, Block({})] = Field(
+        {}, validate_default=True, description="How many backups are kept."
+    )
+
+
 class Spec(Part):
     """A cluster file."""
 
@@ -310,6 +346,12 @@ class Spec(Part):
         {},
         validate_default=True,
         description="What the head does for boards behind it: packages, router, addresses.",
+    )
+    backup: Annotated[BackupSpec | None, Block(None, True, None)] = Field(
+        None,
+        description="Where the queue, the accounts, the homes and the cluster's secrets are saved."
+        " Default: nowhere.",
+        examples=[{"to": "filenode01:/srv/backup"}],
     )
 
 

@@ -226,6 +226,18 @@ KeyEntry = Annotated[str, Written(_path, _json("string"), "a public key or the p
 Uid = Annotated[int, _number(1000, 59_999)]
 Locale = Annotated[str, Written(notation.locale, _json("string", pattern="^[a-zA-Z_.@0-9-]+$"))]
 Timezone = Annotated[str, Written(notation.timezone, _json("string", pattern="^[A-Za-z0-9/_+-]+$"))]
+BackupPlace = Annotated[
+    tuple[str, str],
+    Written(
+        notation.backup_place,
+        _json("string", pattern="^[a-z0-9-]+:/."),
+        "a board and a folder, filenode01:/srv/backup",
+    ),
+]
+Minutes = Annotated[int, _number(1, 1440)]
+DayTime = Annotated[
+    str, Written(notation.day_time, _json("string", pattern="^[0-2][0-9]:[0-5][0-9]$"))
+]
 Interface = Annotated[
     str, Written(notation.interface, _json("string", pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$"))
 ]

@@ -41,9 +41,9 @@ def identity(cluster: str) -> Path:
     """
     key = state_directory(cluster) / "id_ed25519"
     if not key.exists():
-        with _held(key.parent):
+        with held(key.parent):
             if not key.exists():
-                _new_key(key, f"wulfling-{cluster}")
+                new_key(key, f"wulfling-{cluster}")
     return key
 
 
@@ -60,11 +60,11 @@ def pin(cluster: str, address: str, keys: Iterable[str]) -> None:
     """
     lines = [f"{address} {' '.join(_parts(key))}" for key in keys]
     file = known_hosts(cluster)
-    with _held(file.parent):
+    with held(file.parent):
         before = _lines(file)
         after = [line for line in before if line.split()[:1] != [address]] + lines
         if after != before:
-            _write_beside(file, "".join(f"{line}\n" for line in after))
+            write_beside(file, "".join(f"{line}\n" for line in after))
 
 
 def pinned(cluster: str, address: str) -> tuple[str, ...]:
@@ -98,8 +98,9 @@ def _parts(key: str) -> tuple[str, str]:
     return kind, data
 
 
-def _new_key(key: Path, comment: str) -> None:
-    fresh = key.with_name(".id_ed25519.new")
+def new_key(key: Path, comment: str) -> None:
+    """A key pair at ``key``, and ``.pub`` beside it. Raises ``CommandFailed``."""
+    fresh = key.with_name(f".{key.name}.new")
     for leftover in (fresh, Path(f"{fresh}.pub")):
         leftover.unlink(missing_ok=True)
     argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(fresh)]
@@ -116,7 +117,7 @@ def _lines(file: Path) -> list[str]:
         return []
 
 
-def _write_beside(file: Path, text: str) -> None:
+def write_beside(file: Path, text: str) -> None:
     """The file is either the old or the new one, also after a crash."""
     fresh = file.with_name(f".{file.name}.new")
     with open(fresh, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as handle:
@@ -127,7 +128,7 @@ def _write_beside(file: Path, text: str) -> None:
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> Iterator[None]:
     """One writer at a time; the system drops the lock of a process that dies."""
     with open(folder / ".lock", "w") as handle:
         flock(handle, LOCK_EX)

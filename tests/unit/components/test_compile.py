@@ -16,6 +16,8 @@ from tests.unit.measured import PI
 from wulfling.components import compile_cluster
 from wulfling.components.slurm_conf import memory_for_jobs
 from wulfling.model.cluster import (
+    Backup,
+    BackupSecrets,
     Cluster,
     Hardware,
     Node,
@@ -35,7 +37,7 @@ from wulfling.node.resources.packages import Packages
 from wulfling.node.resources.service import Service
 
 KEY = "0123456789abcdef" * 8
-SECRETS = Secrets(munge_key=KEY.encode())
+SECRETS = Secrets(munge_key=KEY.encode(), backup=BackupSecrets("word", "private", "public"))
 NAMES = ("alpha", "beta", "gamma", "delta", "eps", "zeta")
 PATHS = ("/home", "/nfs", "/srv/my-data", "/srv/a_b.c", "/home2", "/cluster/shared", "/.hidden")
 PEOPLE = ("kim", "lee", "park")
@@ -100,6 +102,7 @@ def clusters(draw: st.DrawFn) -> Cluster:
         admin_keys=("ssh-ed25519 AAAA kim",),
         login="pi",
         secrets=secrets,
+        backup=draw(st.none() | st.builds(Backup, st.sampled_from(names), st.just("/srv/backup"))),
     )
 
 
@@ -378,5 +381,6 @@ def test_every_kind_is_used_or_waits_for_a_board_that_needs_it(kind: str) -> Non
     only_with_a_build = {"blob", "slurm_upgrade"}  # test_repository.py
     only_in_an_upgrade = {"updates"}  # day2/test_upgrade.py
     only_of_two_releases = {"libraries"}  # golden/two-releases
-    rare = only_with_a_build | only_in_an_upgrade | only_of_two_releases
+    only_with_a_backup = {"restored", "state_known"}  # test_backup.py
+    rare = only_with_a_build | only_in_an_upgrade | only_of_two_releases | only_with_a_backup
     assert kind in used | {"kernel"} | rare

@@ -13,7 +13,7 @@ from tests.unit.measured import PI
 from wulfling.converge.checks import CHECKS, diagnose
 from wulfling.converge.evidence import Evidence, is_consequence
 from wulfling.errors import IdentityMismatch, NodeFailed, Unreachable, WulflingError
-from wulfling.model.cluster import Cluster, Node, Partition, Person, Role, Share, Slurm
+from wulfling.model.cluster import Backup, Cluster, Node, Partition, Person, Role, Share, Slurm
 from wulfling.model.finding import Finding, Verdict
 from wulfling.model.health import Health, Mount, SlurmNode, Space, takes_jobs
 from wulfling.model.plan import Status, Step
@@ -589,6 +589,32 @@ def test_the_copy_of_a_card_gets_back_what_it_was() -> None:
 def test_what_is_due_for_another_step_is_no_drift(diff: tuple[str, ...], consequence: bool) -> None:
     told = Step("two", "service:x.service", Status.CHANGE, diff)
     assert is_consequence(told) is consequence
+
+
+def saving(age: float, error: str = "", what: str = "head") -> Evidence:
+    """A cluster with a backup, whose last is that many seconds old."""
+    cluster = replace(CLUSTER, backup=Backup("files", "/srv/backup", minutes=15))
+    at = HEALTHY.health["one"].now - age
+    return ill("one", backups=((what, at, error),))(replace(HEALTHY, cluster=cluster))
+
+
+def test_a_backup_that_is_late_or_failed_is_told() -> None:
+    assert diagnose(saving(3 * 900)) == ()
+    (late,) = diagnose(saving(5 * 3600))
+    assert (late.subject, late.check) == ("one", "backup")
+    assert "is 5 h old" in late.words
+    assert late.mend
+    assert late.mend.after == (("one", "systemctl start wulfling-backup@head.service"),)
+    (failed,) = diagnose(saving(60, "no room"))
+    assert failed.evidence == ("the last one ended with: no room",)
+    assert diagnose(saving(2 * 86400, what="drill")) == ()
+    (drill,) = diagnose(saving(4 * 86400, what="drill"))
+    assert "the last restore drill of one that went well is 4 days old" in drill.words
+
+
+def test_a_board_that_keeps_the_backup_and_is_away_is_the_cause() -> None:
+    evidence = lost("files", Unreachable("no route", hint="do", where="files"))(saving(5 * 3600))
+    assert [finding.check for finding in diagnose(evidence)] == ["reach"]
 
 
 def test_every_check_is_told_once_and_comes_after_its_causes() -> None:

@@ -1,6 +1,7 @@
 """Plan and apply against nodes that answer from a table."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
@@ -12,8 +13,16 @@ from wulfling.converge.apply import apply
 from wulfling.converge.events import Begin, Connected, Done, Event, Hello, Lost, StepDone, Waiting
 from wulfling.converge.observe import plan
 from wulfling.converge.outcome import Outcome
-from wulfling.converge.session import NOT_MADE_YET, Conversation, Errand, Known, Patience
+from wulfling.converge.session import (
+    NOT_MADE_YET,
+    Conversation,
+    Errand,
+    Known,
+    Patience,
+    Recalled,
+)
 from wulfling.errors import IdentityMismatch, Locked, NodeFailed, Unreachable, WulflingError
+from wulfling.model.cluster import BackupSecrets, Secrets
 from wulfling.model.plan import Status
 from wulfling.model.resource import Resource
 from wulfling.node.resources.directory import Directory
@@ -186,6 +195,39 @@ def test_only_an_apply_makes_a_new_munge_key() -> None:
     assert len(one) == 128
     assert one != other
     one.decode("ascii")
+
+
+def test_a_new_head_gets_the_secrets_and_the_boards_of_the_old_one() -> None:
+    """Also when an apply has given it a munge key of its own before (issue 4, item 8)."""
+    board = asdict(PI)
+    nodes: Nodes = {"head": answers(secrets={"munge_key": b"n" * 128}), "two": Unreachable("off")}
+    fake = Fake(nodes)
+    seen: list[Known] = []
+
+    def compiled(known: Known) -> Declared:
+        seen.append(known)
+        return {}
+
+    recalled = Recalled(b"k" * 128, json.dumps({"two": board}))
+    values = {**vars(errand(fake, compiled)), "recalled": recalled}
+    asyncio.run(apply(Errand(**values), fake))
+    (known,) = seen
+    assert known.secrets
+    assert known.secrets.munge_key == b"k" * 128
+    assert known.hardware["two"] == PI
+
+
+def test_what_opens_the_backup_comes_from_the_head() -> None:
+    kept = {"backup_password": b"word\n", "backup_key": b"key\n", "backup_key.pub": b"pub\n"}
+    fake = Fake({"head": answers(secrets={"munge_key": b"k" * 128, **kept})})
+    seen: list[Known] = []
+
+    def compiled(known: Known) -> Declared:
+        seen.append(known)
+        return {}
+
+    asyncio.run(plan(errand(fake, compiled), fake))
+    assert seen[0].secrets == Secrets(b"k" * 128, BackupSecrets("word", "key\n", "pub"))
 
 
 def test_without_the_head_there_are_no_secrets() -> None:

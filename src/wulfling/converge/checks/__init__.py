@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from wulfling.converge.checks import board, ground, shared, slurm
+from wulfling.converge.checks import backup, board, ground, shared, slurm
 from wulfling.converge.checks.check import Check
 from wulfling.converge.evidence import Evidence
 from wulfling.model.finding import Finding
 
-CHECKS: tuple[Check, ...] = (*board.CHECKS, *ground.CHECKS, *shared.CHECKS, *slurm.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *board.CHECKS,
+    *ground.CHECKS,
+    *shared.CHECKS,
+    *slurm.CHECKS,
+    *backup.CHECKS,
+)
 
 
 def diagnose(evidence: Evidence) -> tuple[Finding, ...]:

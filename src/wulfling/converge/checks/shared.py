@@ -117,7 +117,7 @@ def _mount(evidence: Evidence) -> Iterator[Finding]:
                 hint=f"wulfling node shell {node} -- sudo umount -l {mount.path}",
                 mend=Mend(
                     "let go of the mount; the next look at it mounts it anew",
-                    before=((node, _mount_anew(mount.path)),),
+                    before=((node, mount_anew(mount.path)),),
                     applies=True,
                 ),
             )
@@ -145,8 +145,9 @@ def _automounts(evidence: Evidence) -> Iterator[str]:
             yield name
 
 
-def _mount_anew(path: str) -> str:
-    """The automount stays below; what lies on it, in any number, is let go."""
+def mount_anew(path: str) -> str:
+    """A script that mounts a share again. The automount stays below; what lies on it, in any
+    number, is let go."""
     return (
         f"while grep -q ' {path} nfs' /proc/self/mounts; do umount -l {path} || break; done;"
         f" timeout 20 stat -f {path}/. > /dev/null"

@@ -12,6 +12,7 @@ from typing import Any
 
 from wulfling.model.health import Health
 from wulfling.model.resource import NotYet, Resource
+from wulfling.node.backup.done import backups
 from wulfling.node.board import Board
 from wulfling.node.health import disk, looks, network, scheduler
 from wulfling.node.health.clock import TRACKING
@@ -81,6 +82,7 @@ class Examination:
             mounts=tuple(mount.collect() for mount in self._mounts),
             exports=disk.exports(board),
             ended=tuple(_ended(board, declared)),
+            backups=backups(board),
             **seen,
             **self._network.collect(),
             **(scheduler.measure(board) if asked.get("scheduler") else {}),

@@ -19,6 +19,7 @@ from wulfling.node.resources.libraries import Libraries
 from wulfling.node.resources.link import Link
 from wulfling.node.resources.packages import Packages
 from wulfling.node.resources.quota import Quota
+from wulfling.node.resources.restored import Restored, StateKnown
 from wulfling.node.resources.service import Service
 from wulfling.node.resources.slurm import Account, AccountingCluster, Association
 from wulfling.node.resources.slurm_upgrade import SlurmUpgrade
@@ -43,8 +44,10 @@ KINDS: dict[str, type[Resource]] = {
         Link,
         Packages,
         Quota,
+        Restored,
         Service,
         SlurmUpgrade,
+        StateKnown,
         Updates,
         User,
         Wheel,

@@ -23,6 +23,7 @@ from wulfling.node.resources.libraries import Libraries
 from wulfling.node.resources.link import Link
 from wulfling.node.resources.packages import Packages
 from wulfling.node.resources.quota import Quota
+from wulfling.node.resources.restored import Restored, StateKnown
 from wulfling.node.resources.service import Service
 from wulfling.node.resources.slurm import Account, AccountingCluster, Association
 from wulfling.node.resources.slurm_upgrade import SlurmUpgrade
@@ -45,6 +46,7 @@ ONE_OF_EACH: tuple[Resource, ...] = (
     Link(path="/l", target="t"),
     Packages(names=("a", "b"), versions=(("a", "1-"),)),
     Quota(user="pi", limit_mb=10),
+    Restored(at="latest", awaits=("disk/file:/k",)),
     Service(
         unit="u.service",
         enabled=False,
@@ -57,6 +59,7 @@ ONE_OF_EACH: tuple[Resource, ...] = (
         awaits=("rpnode01/service:x",),
     ),
     SlurmUpgrade(version="24.11.5", database="d"),
+    StateKnown(),
     Updates(what="slurm", pending=("a 1 -> 2",), unfinished="slurmd", database="d"),
     User(user="u", uid=1, gid=1, home="/h", shell="/s", system=True),
     Wheel(distribution="d", version="1", blob="ff", into="/i"),
