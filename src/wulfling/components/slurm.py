@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from wulfling.components.slurm_conf import TASK_PROLOG, cgroup_conf, slurm_conf
+from wulfling.components.slurm_conf import TASK_PROLOG, cgroup_conf, gres_conf, slurm_conf
 from wulfling.model.cluster import Cluster, Node, Role
 from wulfling.model.resource import Resource, digest
 from wulfling.node.install import PROGRAMS
@@ -19,6 +19,7 @@ from wulfling.node.self_check import Expected
 
 SLURM_CONF = "/etc/slurm/slurm.conf"
 CGROUP_CONF = "/etc/slurm/cgroup.conf"
+GRES_CONF = "/etc/slurm/gres.conf"
 
 # Debian 12's slurmd.service refuses to start without a local slurm.conf and never restarts;
 # a board that boots before its controller would stay down.
@@ -125,11 +126,13 @@ def _only_login(node: Node) -> bool:
     return node.has(Role.LOGIN) and not node.has(Role.COMPUTE)
 
 
-def _configuration(cluster: Cluster) -> tuple[File, File]:
-    return (
+def _configuration(cluster: Cluster) -> tuple[File, ...]:
+    files = (
         File(path=SLURM_CONF, content=slurm_conf(cluster), why="slurm.conf(5) (2-36 to 2-40)"),
         File(path=CGROUP_CONF, content=cgroup_conf(cluster), why="cgroup.conf(5) (2-43)"),
+        File(path=GRES_CONF, content=gres_conf(cluster), why="gres.conf(5): GPUs (2-65)"),
     )
+    return tuple(file for file in files if file.content)
 
 
 def _controller(cluster: Cluster, node: Node) -> Iterator[Resource]:
@@ -194,10 +197,11 @@ def _compute(cluster: Cluster, node: Node) -> Iterator[Resource]:
         why="where this daemon gets its configuration: the file here, or the controller",
     )
     yield defaults
-    texts = (slurm_conf(cluster), cgroup_conf(cluster), defaults.content, SLURMD_DROP_IN)
+    configuration = _configuration(cluster)
+    texts = (*(file.content for file in configuration), defaults.content, SLURMD_DROP_IN)
     watched = [defaults.key, drop_in[1].key, "service:munge.service"]
     if local:
-        watched += [f"file:{SLURM_CONF}", f"file:{CGROUP_CONF}"]
+        watched += [file.key for file in configuration]
     yield Service(
         unit="slurmd.service",
         configured=digest(*texts, *cluster.slurm.version_read),

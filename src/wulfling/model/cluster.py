@@ -45,6 +45,14 @@ class Hardware:
 
 
 @dataclass(frozen=True)
+class Gpu:
+    """A GPU of a board: what jobs call it, and the device file that they open (2-65)."""
+
+    type: str  # "a2000"
+    device: str  # "/dev/nvidia0"
+
+
+@dataclass(frozen=True)
 class Node:
     """One board of the cluster."""
 
@@ -55,6 +63,7 @@ class Node:
     cpus: int | None = None  # declared in the file, overrides what was measured
     memory_mb: int | None = None  # declared in the file: memory for jobs
     mac: str | None = None  # Ethernet address, dc:a6:32:01:02:03; None: not known
+    gpus: tuple[Gpu, ...] = ()
 
     def has(self, role: Role) -> bool:
         """Whether this node has ``role``."""

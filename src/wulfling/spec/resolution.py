@@ -142,6 +142,7 @@ def _node(node: Member, hardware: Hardware | None, virtual: bool) -> Node:
         # On a virtual board `memory:` is how large the board is made, and it is measured.
         memory_mb=None if virtual else node.memory_mb,
         mac=node.mac,
+        gpus=node.gpus,
     )
 
 

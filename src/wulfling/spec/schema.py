@@ -23,6 +23,8 @@ from wulfling.spec.values import (
     Country,
     Domain,
     Flag,
+    GpuDevices,
+    GpuType,
     Interface,
     Json,
     KeyEntry,
@@ -108,6 +110,13 @@ class NodeSpec(Part):
         description="Virtual boards: what a new board starts from, Debian bookworm (12) or trixie"
         " (13), or Ubuntu noble (24.04). Default: bookworm. A real board has what it has.",
         examples=["trixie"],
+    )
+    gpus: Annotated[Mapping[GpuType, GpuDevices], Block({})] = Field(
+        {},
+        description="GPUs that jobs may ask for (`--gres=gpu:a2000:1`): a name of your choice, and"
+        " how many of NVIDIA's there are, which are /dev/nvidia0 and so on, or the device files"
+        ' of others, folded: "/dev/dri/renderD[128-129]".',
+        examples=[{"a2000": 2}],
     )
 
 
