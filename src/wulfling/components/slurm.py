@@ -51,10 +51,19 @@ OOMScoreAdjust=-900
 TASK_PROLOG_TEXT = """#!/bin/sh
 sed -n 's/^\\(UCX_[A-Z]*\\)="\\(.*\\)"$/export \\1=\\2/p' /etc/environment
 """
-# ... and the same goes for what /etc/profile.d says of programs.
+# ... and the same goes for what /etc/profile.d says of programs. A function in the environment
+# is how Debian's modules.sh, too, hands `module` on to the shells that a login shell starts.
 SOFTWARE_PROLOG_TEXT = """case ":$PATH:" in
-    *:{bin}:*) ;;
-    *) echo "export PATH={bin}:$PATH" ;;
+    *:{software}/bin:*) ;;
+    *) echo "export PATH={software}/bin:$PATH" ;;
+esac
+case ":${{MODULEPATH:-}}:" in
+    *:{software}/modulefiles:*) ;;
+    *)
+        others=${{MODULEPATH:-/usr/share/modules/modulefiles}}
+        echo "export MODULEPATH={software}/modulefiles:$others"
+        echo 'export BASH_FUNC_module%%=() {{ eval "$(/usr/bin/modulecmd bash "$@")"; }}'
+        ;;
 esac
 """
 
@@ -224,7 +233,7 @@ def _health_check(cluster: Cluster, node: Node) -> str:
 def _task_prolog(cluster: Cluster) -> str:
     if not cluster.software:
         return TASK_PROLOG_TEXT
-    return TASK_PROLOG_TEXT + SOFTWARE_PROLOG_TEXT.format(bin=f"{cluster.software}/bin")
+    return TASK_PROLOG_TEXT + SOFTWARE_PROLOG_TEXT.format(software=cluster.software)
 
 
 def _drop_in(unit: str, text: str) -> tuple[Directory, File]:
