@@ -11,6 +11,7 @@ from wulfling.model.resource import Resource, digest
 from wulfling.node.install import PROGRAMS
 from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
+from wulfling.node.resources.link import Link
 from wulfling.node.resources.packages import Packages
 from wulfling.node.resources.service import Service
 from wulfling.node.resources.slurm import Account, AccountingCluster, Association
@@ -97,6 +98,7 @@ def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
     if node.roles & {Role.HEAD, Role.COMPUTE, Role.LOGIN}:
         yield _packages(cluster, node, "slurm-client", "srun, sbatch, squeue")
         yield from _folders(cluster, node)
+        yield from _pmix(cluster, node)
     if node.name == cluster.head:
         yield from _controller(cluster, node)
     if node.has(Role.COMPUTE):
@@ -124,6 +126,23 @@ def _folders(cluster: Cluster, node: Node) -> Iterator[Resource]:
         return
     yield Directory(path="/var/log/slurm", owner="slurm", group="slurm")
     yield Directory(path="/var/lib/slurm", owner="slurm", group="slurm")
+
+
+def _pmix(cluster: Cluster, node: Node) -> Iterator[Packages | Link]:
+    """What ranks of Open MPI find each other by, `srun --mpi=pmix`: Debian 12's plugin looks for
+    its library under a name that the development package alone has. Other releases, and Slurm
+    that was built anew, were not tried."""
+    assert cluster.slurm
+    hardware = node.hardware
+    ours = cluster.slurm.build is not None and cluster.slurm.build.repository(hardware)
+    if ours or hardware is None or hardware.os_codename != "bookworm" or not hardware.triplet:
+        return
+    yield Packages(names=("libpmix2",), why="starts programs that were built for Open MPI")
+    yield Link(
+        path=f"/usr/lib/{hardware.triplet}/pmix2/lib/libpmix.so",
+        target="libpmix.so.2",
+        why="the name under which Slurm's plugin looks for it",
+    )
 
 
 def _takes_part(cluster: Cluster) -> bool:
@@ -209,6 +228,7 @@ def _compute(cluster: Cluster, node: Node) -> Iterator[Resource]:
     configuration = _configuration(cluster)
     texts = (*(file.content for file in configuration), defaults.content, SLURMD_DROP_IN)
     watched = [defaults.key, drop_in[1].key, "service:munge.service"]
+    watched += [each.key for each in _pmix(cluster, node) if isinstance(each, Link)]
     if local:
         watched += [file.key for file in configuration]
     yield Service(
@@ -216,6 +236,7 @@ def _compute(cluster: Cluster, node: Node) -> Iterator[Resource]:
         configured=digest(*texts, *cluster.slurm.version_read),
         watches=tuple(watched),
         awaits=() if local else (f"{cluster.head}/service:slurmctld.service",),
+        ready=("ls", *(gpu.device for gpu in node.gpus)) if node.gpus else (),
         why="takes jobs from the controller; running jobs survive its restart (KillMode=process)",
     )
 

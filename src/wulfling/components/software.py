@@ -32,8 +32,13 @@ fi
 
 
 def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
-    """The tree on the file server; on every board a link to the part for its architecture."""
-    if not cluster.software or node.hardware is None:
+    """Packages of the file; the tree on the file server, and on every board a link to the part
+    for its architecture."""
+    if node.hardware is None:
+        return
+    if cluster.programs and node.roles & {Role.HEAD, Role.COMPUTE, Role.LOGIN}:
+        yield Packages(names=cluster.programs, why="`software:` of the cluster file (2-61)")
+    if not cluster.software:
         return
     server = next(s.server for s in cluster.storage if s.path == SOFTWARE_SHARE)
     if node.name == server:

@@ -43,6 +43,12 @@ class Hardware:
         """Logical CPUs."""
         return self.cores * self.threads_per_core
 
+    @property
+    def triplet(self) -> str:
+        """The name of Debian's folder for the architecture's libraries, "" for others."""
+        known = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
+        return known.get(self.arch, "")
+
 
 @dataclass(frozen=True)
 class Gpu:
@@ -215,6 +221,7 @@ class Cluster:
     secrets: Secrets | None = None  # None: the head has not been reached
     cards: Cards = Cards()
     gateway: Gateway = Gateway()
+    programs: tuple[str, ...] = ()  # Debian packages for whoever uses the cluster (2-61)
 
     @property
     def software(self) -> str:

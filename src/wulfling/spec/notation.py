@@ -30,6 +30,7 @@ _KEY = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
 _SHARE = re.compile(r"(/[A-Za-z0-9_.-]+)+")
 _GPU = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _DEVICE = re.compile(r"/dev(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+")
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,99}")
 _LOCALE = re.compile(r"C\.UTF-8|[a-z]{2,3}_[A-Z]{2}\.UTF-8(@[a-z]+)?")
 _ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 
@@ -255,6 +256,14 @@ def interface(text: str) -> str:
         raise Refused("lo leads nowhere but to the board itself", "write one such as wlan0 or eth1")
     if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9_.-]{0,14}", text):
         raise Refused(f"{show(text)} is no network interface", "write one such as wlan0 or eth1")
+    return text
+
+
+def package_name(text: str) -> str:
+    """The name of a Debian package (Debian Policy, 5.6.1)."""
+    if not _PACKAGE.fullmatch(text):
+        hint = "write its name alone, such as openfoam; `apt-cache search WORD` finds it"
+        raise Refused(f"{show(text)} is no name of a Debian package", hint)
     return text
 
 

@@ -76,6 +76,7 @@ def resolve(
         secrets=secrets,
         cards=_cards(spec.cards),
         gateway=_gateway(spec.gateway, virtual),
+        programs=tuple(dict.fromkeys(spec.software.packages)),
     )
     releases.check(cluster)
     return cluster

@@ -36,6 +36,7 @@ from wulfling.spec.values import (
     NodeNames,
     NodeRole,
     NodeSet,
+    PackageName,
     PartitionName,
     Release,
     SharePath,
@@ -218,6 +219,17 @@ class PersonSpec(Part):
     )
 
 
+class SoftwareSpec(Part):
+    """Programs for whoever uses the cluster."""
+
+    packages: tuple[PackageName, ...] = Field(
+        (),
+        description="Debian packages that wulfling installs where people log in and where jobs"
+        " run, without what those only recommend. Taken out of the list they stay installed.",
+        examples=[["openfoam", "octave"]],
+    )
+
+
 class CardsSpec(Part):
     """What `wulfling card write` puts on an SD card besides name, address and keys."""
 
@@ -311,6 +323,9 @@ class Spec(Part):
     )
     people: Annotated[Mapping[UserName, PersonSpec], Block({})] = Field(
         {}, description="Who uses the cluster, by account name."
+    )
+    software: Annotated[SoftwareSpec, Block({})] = Field(
+        {}, validate_default=True, description="Programs for whoever uses the cluster."
     )
     cards: Annotated[CardsSpec, Block({})] = Field(
         {}, validate_default=True, description="SD cards of real boards."

@@ -222,6 +222,9 @@ SlurmVersion = Annotated[
     str, Written(notation.slurm_version, _json("string", pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$"))
 ]
 SlurmSource = Annotated[Literal["trixie"], _one_of("release to build from", "trixie")]
+PackageName = Annotated[
+    str, Written(notation.package_name, _json("string", pattern="^[a-z0-9][a-z0-9+.-]+$"))
+]
 KeyEntry = Annotated[str, Written(_path, _json("string"), "a public key or the path of one")]
 GpuType = Annotated[
     str, Written(notation.gpu_type, _json("string", pattern="^[a-z][a-z0-9_-]{0,31}$"))

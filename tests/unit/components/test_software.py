@@ -11,9 +11,11 @@ from wulfling.components import compile_cluster
 from wulfling.components.slurm_conf import TASK_PROLOG
 from wulfling.components.software import PROFILE_FILE
 from wulfling.model.cluster import Cluster, Hardware, Share
+from wulfling.node.resources.alternative import Alternative
 from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
 from wulfling.node.resources.link import Link
+from wulfling.node.resources.packages import Packages
 
 BIN = "/usr/local/sw/bin"
 MODULES = "/usr/local/sw/modulefiles"
@@ -116,3 +118,23 @@ def test_2_61_slurm_gives_the_function_to_a_task_that_came_without(cluster: Clus
     )
     assert bash.stdout == "bash load x/1\n"
     assert "BASH_FUNC" not in shell(prolog, "/bin:/usr/bin", MODULEPATH=MODULES)
+
+
+def packages(cluster: Cluster, node: str) -> tuple[str, ...]:
+    (found,) = [r for r in compile_cluster(cluster)[node] if isinstance(r, Packages)]
+    return found.names
+
+
+def test_0_27_packages_of_the_file_are_where_people_log_in_and_jobs_run(cluster: Cluster) -> None:
+    for shares in (cluster.storage, ()):
+        foam = replace(cluster, programs=("openfoam",), storage=shares)
+        has = {node for node in compile_cluster(foam) if "openfoam" in packages(foam, node)}
+        assert has == {"one", "two"}
+
+
+def test_mpich_keeps_its_names_whatever_else_is_installed(cluster: Cluster) -> None:
+    for declared in compile_cluster(cluster).values():
+        chosen = {r.choice: r.path for r in declared if isinstance(r, Alternative)}
+        assert chosen == {"mpi": "/usr/bin/mpicc.mpich", "mpirun": "/usr/bin/mpirun.mpich"}
+        keys = [r.key for r in declared]
+        assert keys.index("packages:apt") < keys.index("alternative:mpi")

@@ -271,3 +271,9 @@ def test_gpus_without_slurm_get_a_word() -> None:
     parsed = document.parse(f"wulfling: 1\ncluster: c\n{text}".encode(), Path("cluster.yaml"))
     said = [str(warning.message) for warning in spec.check(parsed)[1]]
     assert len([text for text in said if "nobody hands out GPUs" in text]) == 1
+
+
+def test_programs_of_the_file_are_there_once() -> None:
+    said = "software: {packages: [openfoam, octave, openfoam]}\n"
+    assert cluster(f"{ONE}{said}").programs == ("openfoam", "octave")
+    assert cluster(f"{ONE}software:\n").programs == ()
