@@ -8,6 +8,7 @@ from wulfling.model.cluster import Cluster, Hardware, Node, Role
 from wulfling.model.mpich import for_all
 from wulfling.model.resource import Resource
 from wulfling.model.wheels import pinned
+from wulfling.node.resources.alternative import Alternative
 from wulfling.node.resources.block import Block
 from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
@@ -55,8 +56,6 @@ LOADER = "/etc/ld.so.conf.d/00-wulfling-mpich.conf"
 # mpiexec starts the last one on the other boards, in the folder where itself was found.
 PROGRAMS = ("mpiexec", "mpiexec.hydra", "mpirun", "hydra_pmi_proxy")
 
-TRIPLETS = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
-
 
 def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
     """MPI on every board, so that a machinefile may name any of them (1-25); compilers where
@@ -69,6 +68,12 @@ def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
         yield Packages(
             names=("g++", "gcc", "gfortran", "libmpich-dev", "make"),
             why="mpicc, mpicxx and mpifort",
+        )
+    for choice, program in (("mpi", "mpicc"), ("mpirun", "mpirun")):
+        yield Alternative(
+            choice=choice,
+            path=f"/usr/bin/{program}.mpich",
+            why=f"`{program}` and its kin stay MPICH's when a program brings Open MPI along",
         )
     yield from _one_for_all(cluster, hardware)
     yield from _mpi4py(cluster, hardware)
@@ -140,12 +145,11 @@ def _one_for_all(cluster: Cluster, hardware: Hardware) -> Iterator[Resource]:
 
 def _mpi4py(cluster: Cluster, hardware: Hardware) -> Iterator[Resource]:
     pin = pinned("mpi4py", hardware.python, hardware.arch)
-    triplet = TRIPLETS.get(hardware.arch)
-    if pin is None or triplet is None:
+    if pin is None or not hardware.triplet:
         return
     if not cluster.mpich:
         yield Link(
-            path=f"/usr/lib/{triplet}/libmpi.so.12",
+            path=f"/usr/lib/{hardware.triplet}/libmpi.so.12",
             target="libmpich.so.12",
             why="the name under which the MPI ABI, and so mpi4py, looks for MPICH",
         )

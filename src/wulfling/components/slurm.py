@@ -5,12 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from wulfling.components.slurm_conf import TASK_PROLOG, cgroup_conf, slurm_conf
+from wulfling.components.slurm_conf import TASK_PROLOG, cgroup_conf, gres_conf, slurm_conf
 from wulfling.model.cluster import Cluster, Node, Role
 from wulfling.model.resource import Resource, digest
 from wulfling.node.install import PROGRAMS
 from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
+from wulfling.node.resources.link import Link
 from wulfling.node.resources.packages import Packages
 from wulfling.node.resources.service import Service
 from wulfling.node.resources.slurm import Account, AccountingCluster, Association
@@ -19,6 +20,7 @@ from wulfling.node.self_check import Expected
 
 SLURM_CONF = "/etc/slurm/slurm.conf"
 CGROUP_CONF = "/etc/slurm/cgroup.conf"
+GRES_CONF = "/etc/slurm/gres.conf"
 
 # Debian 12's slurmd.service refuses to start without a local slurm.conf and never restarts;
 # a board that boots before its controller would stay down.
@@ -50,10 +52,19 @@ OOMScoreAdjust=-900
 TASK_PROLOG_TEXT = """#!/bin/sh
 sed -n 's/^\\(UCX_[A-Z]*\\)="\\(.*\\)"$/export \\1=\\2/p' /etc/environment
 """
-# ... and the same goes for what /etc/profile.d says of programs.
+# ... and the same goes for what /etc/profile.d says of programs. A function in the environment
+# is how Debian's modules.sh, too, hands `module` on to the shells that a login shell starts.
 SOFTWARE_PROLOG_TEXT = """case ":$PATH:" in
-    *:{bin}:*) ;;
-    *) echo "export PATH={bin}:$PATH" ;;
+    *:{software}/bin:*) ;;
+    *) echo "export PATH={software}/bin:$PATH" ;;
+esac
+case ":${{MODULEPATH:-}}:" in
+    *:{software}/modulefiles:*) ;;
+    *)
+        others=${{MODULEPATH:-/usr/share/modules/modulefiles}}
+        echo "export MODULEPATH={software}/modulefiles:$others"
+        echo 'export BASH_FUNC_module%%=() {{ eval "$(/usr/bin/modulecmd bash "$@")"; }}'
+        ;;
 esac
 """
 
@@ -87,6 +98,7 @@ def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
     if node.roles & {Role.HEAD, Role.COMPUTE, Role.LOGIN}:
         yield _packages(cluster, node, "slurm-client", "srun, sbatch, squeue")
         yield from _folders(cluster, node)
+        yield from _pmix(cluster, node)
     if node.name == cluster.head:
         yield from _controller(cluster, node)
     if node.has(Role.COMPUTE):
@@ -116,6 +128,23 @@ def _folders(cluster: Cluster, node: Node) -> Iterator[Resource]:
     yield Directory(path="/var/lib/slurm", owner="slurm", group="slurm")
 
 
+def _pmix(cluster: Cluster, node: Node) -> Iterator[Packages | Link]:
+    """What ranks of Open MPI find each other by, `srun --mpi=pmix`: Debian 12's plugin looks for
+    its library under a name that the development package alone has. Other releases, and Slurm
+    that was built anew, were not tried."""
+    assert cluster.slurm
+    hardware = node.hardware
+    ours = cluster.slurm.build is not None and cluster.slurm.build.repository(hardware)
+    if ours or hardware is None or hardware.os_codename != "bookworm" or not hardware.triplet:
+        return
+    yield Packages(names=("libpmix2",), why="starts programs that were built for Open MPI")
+    yield Link(
+        path=f"/usr/lib/{hardware.triplet}/pmix2/lib/libpmix.so",
+        target="libpmix.so.2",
+        why="the name under which Slurm's plugin looks for it",
+    )
+
+
 def _takes_part(cluster: Cluster) -> bool:
     """Nothing of Slurm is touched while the head, which keeps its key, cannot be reached."""
     return cluster.slurm is not None and cluster.secrets is not None
@@ -125,11 +154,13 @@ def _only_login(node: Node) -> bool:
     return node.has(Role.LOGIN) and not node.has(Role.COMPUTE)
 
 
-def _configuration(cluster: Cluster) -> tuple[File, File]:
-    return (
+def _configuration(cluster: Cluster) -> tuple[File, ...]:
+    files = (
         File(path=SLURM_CONF, content=slurm_conf(cluster), why="slurm.conf(5) (2-36 to 2-40)"),
         File(path=CGROUP_CONF, content=cgroup_conf(cluster), why="cgroup.conf(5) (2-43)"),
+        File(path=GRES_CONF, content=gres_conf(cluster), why="gres.conf(5): GPUs (2-65)"),
     )
+    return tuple(file for file in files if file.content)
 
 
 def _controller(cluster: Cluster, node: Node) -> Iterator[Resource]:
@@ -194,15 +225,18 @@ def _compute(cluster: Cluster, node: Node) -> Iterator[Resource]:
         why="where this daemon gets its configuration: the file here, or the controller",
     )
     yield defaults
-    texts = (slurm_conf(cluster), cgroup_conf(cluster), defaults.content, SLURMD_DROP_IN)
+    configuration = _configuration(cluster)
+    texts = (*(file.content for file in configuration), defaults.content, SLURMD_DROP_IN)
     watched = [defaults.key, drop_in[1].key, "service:munge.service"]
+    watched += [each.key for each in _pmix(cluster, node) if isinstance(each, Link)]
     if local:
-        watched += [f"file:{SLURM_CONF}", f"file:{CGROUP_CONF}"]
+        watched += [file.key for file in configuration]
     yield Service(
         unit="slurmd.service",
         configured=digest(*texts, *cluster.slurm.version_read),
         watches=tuple(watched),
         awaits=() if local else (f"{cluster.head}/service:slurmctld.service",),
+        ready=("ls", *(gpu.device for gpu in node.gpus)) if node.gpus else (),
         why="takes jobs from the controller; running jobs survive its restart (KillMode=process)",
     )
 
@@ -220,7 +254,7 @@ def _health_check(cluster: Cluster, node: Node) -> str:
 def _task_prolog(cluster: Cluster) -> str:
     if not cluster.software:
         return TASK_PROLOG_TEXT
-    return TASK_PROLOG_TEXT + SOFTWARE_PROLOG_TEXT.format(bin=f"{cluster.software}/bin")
+    return TASK_PROLOG_TEXT + SOFTWARE_PROLOG_TEXT.format(software=cluster.software)
 
 
 def _drop_in(unit: str, text: str) -> tuple[Directory, File]:

@@ -1,10 +1,13 @@
-"""Writes slurm.conf and cgroup.conf from the cluster: a typed writer, never a template.
+"""Writes slurm.conf, cgroup.conf and gres.conf from the cluster: a typed writer, never a template.
 
 Every key is written here and nowhere else; ``model.slurm_keys`` lists them, so that the
-file's ``extra:`` cannot say the opposite in silence. Sources: slurm.conf(5), cgroup.conf(5).
+file's ``extra:`` cannot say the opposite in silence. Sources: slurm.conf(5), cgroup.conf(5),
+gres.conf(5).
 """
 
 from __future__ import annotations
+
+from collections import Counter
 
 from wulfling.model.cluster import Cluster, Node, Partition, Role
 from wulfling.node.self_check import PROGRAM as HEALTH_CHECK
@@ -45,7 +48,26 @@ def cgroup_conf(cluster: Cluster) -> str:
         "ConstrainRAMSpace": _yes(everywhere("memory")),
         "ConstrainSwapSpace": _yes(swap and everywhere("memory")),
     }
-    return "".join(f"{key}={value}\n" for key, value in pairs.items())
+    if _gpus(cluster):
+        # The one thing that is kept from jobs: other device files are for their owners to
+        # guard, and a list of those that jobs may open is obsolete (cgroup.conf(5)).
+        pairs["ConstrainDevices"] = "yes"
+    return "".join(f"{key}={value}\n" for key, value in sorted(pairs.items()))
+
+
+def gres_conf(cluster: Cluster) -> str:
+    """The text of gres.conf, "" where no board has a GPU (2-65)."""
+    lines = [
+        f"NodeName={node.name} Name=gpu Type={gpu.type} File={gpu.device}\n"
+        for node in _gpus(cluster)
+        for gpu in node.gpus
+    ]
+    # Debian's Slurm is built without the libraries that could find GPUs by themselves.
+    return "".join(["AutoDetect=off\n", *lines]) if lines else ""
+
+
+def _gpus(cluster: Cluster) -> tuple[Node, ...]:
+    return tuple(node for node in _measured(cluster) if node.gpus)
 
 
 def _settings(cluster: Cluster) -> dict[str, str]:
@@ -89,6 +111,8 @@ def _settings(cluster: Cluster) -> dict[str, str]:
     if any(n.hardware and n.cpus not in (None, n.hardware.cpus) for n in _measured(cluster)):
         # Virtual boards have one CPU each and say so in the file when they stand for more.
         settings["SlurmdParameters"] = "config_overrides"
+    if _gpus(cluster):
+        settings |= {"GresTypes": "gpu", "AccountingStorageTRES": "gres/gpu"}  # 2-38
     return settings
 
 
@@ -120,10 +144,12 @@ def _cores_and_threads(node: Node) -> tuple[int, int]:
 
 def _node_line(node: Node) -> str:
     cores, threads = _cores_and_threads(node)
+    kinds = Counter(gpu.type for gpu in node.gpus)
+    gres = ",".join(f"gpu:{kind}:{count}" for kind, count in kinds.items())
     return (
         f"NodeName={node.name} NodeAddr={node.address} CPUs={cores * threads} Boards=1"
         f" SocketsPerBoard=1 CoresPerSocket={cores} ThreadsPerCore={threads}"
-        f" RealMemory={memory_for_jobs(node)} State=UNKNOWN"
+        f" RealMemory={memory_for_jobs(node)}{gres and f' Gres={gres}'} State=UNKNOWN"
     )
 
 
@@ -135,10 +161,11 @@ def _partition_line(partition: Partition, nodes: list[Node]) -> str:
         for node in nodes
         for cores, threads in (_cores_and_threads(node),)
     )
+    for_gpus = " DefCpuPerGPU=1" if any(node.gpus for node in nodes) else ""  # 2-40
     return (
         f"PartitionName={partition.name} Nodes={','.join(node.name for node in nodes)}"
         f" Default={_yes(partition.default).upper()} DefaultTime={partition.default_time}"
-        f" MaxTime={partition.max_time} DefMemPerCPU={share} State=UP"
+        f" MaxTime={partition.max_time} DefMemPerCPU={share}{for_gpus} State=UP"
     )
 
 

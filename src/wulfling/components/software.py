@@ -1,36 +1,52 @@
-"""One tree of programs for boards of several architectures, each of which sees its own part."""
+"""One tree of programs for boards of several architectures, each of which sees its own part, and
+`module load` for what is in it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wulfling.model.cluster import SOFTWARE_SHARE, Cluster, Node
+from wulfling.model.cluster import SOFTWARE_SHARE, Cluster, Node, Role
 from wulfling.model.resource import Resource
 from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
 from wulfling.node.resources.link import Link
+from wulfling.node.resources.packages import Packages
 
 TREE = f"{SOFTWARE_SHARE}/sw"
 PROFILE_FILE = "/etc/profile.d/wulfling-software.sh"
 
 # Not for root and the admin account: they have to get in while the file server is away, and
-# what runs as root comes from the board's own disk.
+# what runs as root comes from the board's own disk. Debian's modules.sh, which defines `module`,
+# comes before this file in the order of names.
 PROFILE_TEXT = """if [ "$(id -u)" -ge 1000 ]; then
     case ":$PATH:" in
-        *:{bin}:*) ;;
-        *) PATH={bin}:$PATH ;;
+        *:{software}/bin:*) ;;
+        *) PATH={software}/bin:$PATH ;;
+    esac
+    case ":${{MODULEPATH:-}}:" in
+        *:{software}/modulefiles:*) ;;
+        *) export MODULEPATH="{software}/modulefiles${{MODULEPATH:+:$MODULEPATH}}" ;;
     esac
 fi
 """
 
 
 def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
-    """The tree on the file server; on every board a link to the part for its architecture."""
-    if not cluster.software or node.hardware is None:
+    """Packages of the file; the tree on the file server, and on every board a link to the part
+    for its architecture."""
+    if node.hardware is None:
+        return
+    if cluster.programs and node.roles & {Role.HEAD, Role.COMPUTE, Role.LOGIN}:
+        yield Packages(names=cluster.programs, why="`software:` of the cluster file (2-61)")
+    if not cluster.software:
         return
     server = next(s.server for s in cluster.storage if s.path == SOFTWARE_SHARE)
     if node.name == server:
         yield from _tree(cluster)
+    if node.roles & {Role.HEAD, Role.COMPUTE, Role.LOGIN}:
+        yield Packages(names=("environment-modules",), why="`module load` (2-61)")
+    if node.roles & {Role.HEAD, Role.LOGIN}:
+        yield Packages(names=("python3-venv",), why="Python environments, on the tree and in homes")
     yield Link(
         path=cluster.software,
         target=f"{TREE}/{node.hardware.arch}",
@@ -39,8 +55,8 @@ def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
     )
     yield File(
         path=PROFILE_FILE,
-        content=PROFILE_TEXT.format(bin=f"{cluster.software}/bin"),
-        why="what is installed there comes before what Debian has",
+        content=PROFILE_TEXT.format(software=cluster.software),
+        why="what is installed there comes before what Debian has, and `module` finds it",
     )
 
 
@@ -50,7 +66,7 @@ def _tree(cluster: Cluster) -> Iterator[Resource]:
     architectures = sorted({n.hardware.arch for n in cluster.nodes if n.hardware is not None})
     paths = [TREE]
     for arch in architectures:
-        paths += [f"{TREE}/{arch}", f"{TREE}/{arch}/bin"]
+        paths += [f"{TREE}/{arch}", f"{TREE}/{arch}/bin", f"{TREE}/{arch}/modulefiles"]
     for path in paths:
         yield Directory(
             path=path,

@@ -43,6 +43,20 @@ class Hardware:
         """Logical CPUs."""
         return self.cores * self.threads_per_core
 
+    @property
+    def triplet(self) -> str:
+        """The name of Debian's folder for the architecture's libraries, "" for others."""
+        known = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
+        return known.get(self.arch, "")
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU of a board: what jobs call it, and the device file that they open (2-65)."""
+
+    type: str  # "a2000"
+    device: str  # "/dev/nvidia0"
+
 
 @dataclass(frozen=True)
 class Node:
@@ -55,6 +69,7 @@ class Node:
     cpus: int | None = None  # declared in the file, overrides what was measured
     memory_mb: int | None = None  # declared in the file: memory for jobs
     mac: str | None = None  # Ethernet address, dc:a6:32:01:02:03; None: not known
+    gpus: tuple[Gpu, ...] = ()
 
     def has(self, role: Role) -> bool:
         """Whether this node has ``role``."""
@@ -237,6 +252,7 @@ class Cluster:
     gateway: Gateway = Gateway()
     mpich: str = ""  # the release that all boards get where theirs cannot share a job; "": theirs
     backup: Backup | None = None
+    programs: tuple[str, ...] = ()  # Debian packages for whoever uses the cluster (2-61)
 
     @property
     def software(self) -> str:

@@ -7,8 +7,9 @@ from __future__ import annotations
 # same settings, and settings that break Debian's packages (PluginDir is fatal there).
 OWNED_KEYS = frozenset(
     """
-    AccountingStorageEnforce AccountingStorageHost AccountingStorageType AuthInfo AuthType
-    ClusterName HealthCheckInterval HealthCheckNodeState HealthCheckProgram
+    AccountingStorageEnforce AccountingStorageHost AccountingStorageTRES AccountingStorageType
+    AuthInfo AuthType ClusterName GresTypes HealthCheckInterval HealthCheckNodeState
+    HealthCheckProgram
     JobAcctGatherFrequency JobAcctGatherType JobCompLoc JobCompType MailProg MpiDefault
     ProctrackType PropagateResourceLimitsExcept ReturnToService SchedulerType SelectType
     SelectTypeParameters SlurmUser SlurmctldHost SlurmctldLogFile SlurmctldParameters

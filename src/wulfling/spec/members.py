@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from wulfling.model.cluster import Role
+from wulfling.model.cluster import Gpu, Role
 from wulfling.model.releases import DEFAULT_RELEASE
+from wulfling.spec.gpus import gpus_of
 from wulfling.spec.nodeset import expand
 from wulfling.spec.schema import Spec
 
@@ -31,6 +32,7 @@ class Member:
     memory_mb: int | None
     release: str = DEFAULT_RELEASE  # of a virtual board
     mac: str | None = None
+    gpus: tuple[Gpu, ...] = ()
 
     @property
     def board_memory_mb(self) -> int:
@@ -78,4 +80,5 @@ def _members(spec: Spec, has_head: bool) -> Iterator[Member]:
                 memory_mb=node.memory,
                 release=node.release or DEFAULT_RELEASE,
                 mac=node.mac,
+                gpus=gpus_of(node.gpus),
             )

@@ -10,9 +10,11 @@ import re
 from ipaddress import IPv4Address, IPv4Network
 
 from wulfling.model.slurm_releases import SLURM
+from wulfling.spec import nodeset
 from wulfling.spec.problem import Refused, did_you_mean, show
 
 UNLIMITED = -1
+MOST_GPUS = 64
 
 _RENAME = "choose another name"
 _A_NETWORK = "write one such as 10.0.0.0/24"
@@ -26,6 +28,9 @@ _CLUSTER = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _PARTITION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
 _SHARE = re.compile(r"(/[A-Za-z0-9_.-]+)+")
+_GPU = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_DEVICE = re.compile(r"/dev(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+")
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,99}")
 _LOCALE = re.compile(r"C\.UTF-8|[a-z]{2,3}_[A-Z]{2}\.UTF-8(@[a-z]+)?")
 _DAY_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
@@ -270,6 +275,35 @@ def interface(text: str) -> str:
     if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9_.-]{0,14}", text):
         raise Refused(f"{show(text)} is no network interface", "write one such as wlan0 or eth1")
     return text
+
+
+def package_name(text: str) -> str:
+    """The name of a Debian package (Debian Policy, 5.6.1)."""
+    if not _PACKAGE.fullmatch(text):
+        hint = "write its name alone, such as openfoam; `apt-cache search WORD` finds it"
+        raise Refused(f"{show(text)} is no name of a Debian package", hint)
+    return text
+
+
+def gpu_type(text: str) -> str:
+    """What jobs call a kind of GPU (gres.conf(5), Type)."""
+    if not _GPU.fullmatch(text):
+        hint = "write a name such as a2000: small letters, digits, - and _, a letter first"
+        raise Refused(f"{show(text)} is no name for a kind of GPU", hint)
+    return text
+
+
+def gpu_devices(text: str) -> int | tuple[str, ...]:
+    """How many GPUs there are, or their device files, each once."""
+    if not text.startswith("/"):
+        return whole_number(text, 1, MOST_GPUS)
+    devices = nodeset.expand(text)
+    for device in devices:
+        if not _DEVICE.fullmatch(device):
+            raise Refused(f"{show(device)} is no device file", "write one such as /dev/nvidia0")
+    if len(devices) > MOST_GPUS:
+        raise Refused(f"{len(devices)} GPUs in one board", f"{MOST_GPUS} are the most")
+    return devices
 
 
 def address(text: str) -> IPv4Address:

@@ -79,6 +79,7 @@ def resolve(
         cards=_cards(spec.cards),
         gateway=_gateway(spec.gateway, virtual),
         backup=_backup(spec.backup),
+        programs=tuple(dict.fromkeys(spec.software.packages)),
     )
     releases.check(cluster)
     return mpi.settled(cluster)
@@ -145,6 +146,7 @@ def _node(node: Member, hardware: Hardware | None, virtual: bool) -> Node:
         # On a virtual board `memory:` is how large the board is made, and it is measured.
         memory_mb=None if virtual else node.memory_mb,
         mac=node.mac,
+        gpus=node.gpus,
     )
 
 

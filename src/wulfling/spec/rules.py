@@ -13,6 +13,7 @@ from itertools import combinations
 from wulfling.model.cluster import Role
 from wulfling.spec import notation
 from wulfling.spec.draft import Draft
+from wulfling.spec.gpus import gpus
 from wulfling.spec.members import Member, network_of
 from wulfling.spec.nodeset import MOST_NODES, fold
 from wulfling.spec.problem import Problem, did_you_mean, show
@@ -369,4 +370,5 @@ RULES = (
     times,
     defaults,
     cards,
+    gpus,
 )

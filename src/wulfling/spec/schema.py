@@ -25,6 +25,8 @@ from wulfling.spec.values import (
     DayTime,
     Domain,
     Flag,
+    GpuDevices,
+    GpuType,
     Interface,
     Json,
     KeyEntry,
@@ -37,6 +39,7 @@ from wulfling.spec.values import (
     NodeNames,
     NodeRole,
     NodeSet,
+    PackageName,
     PartitionName,
     Release,
     SharePath,
@@ -111,6 +114,13 @@ class NodeSpec(Part):
         description="Virtual boards: what a new board starts from, Debian bookworm (12) or trixie"
         " (13), or Ubuntu noble (24.04). Default: bookworm. A real board has what it has.",
         examples=["trixie"],
+    )
+    gpus: Annotated[Mapping[GpuType, GpuDevices], Block({})] = Field(
+        {},
+        description="GPUs that jobs may ask for (`--gres=gpu:a2000:1`): a name of your choice, and"
+        " how many of NVIDIA's there are, which are /dev/nvidia0 and so on, or the device files"
+        ' of others, folded: "/dev/dri/renderD[128-129]".',
+        examples=[{"a2000": 2}],
     )
 
 
@@ -209,6 +219,17 @@ class PersonSpec(Part):
         description="Number of the account and of its group, the same on every board. Default:"
         " made from the name, so that it does not depend on who else is in the file.",
         examples=[2001],
+    )
+
+
+class SoftwareSpec(Part):
+    """Programs for whoever uses the cluster."""
+
+    packages: tuple[PackageName, ...] = Field(
+        (),
+        description="Debian packages that wulfling installs where people log in and where jobs"
+        " run, without what those only recommend. Taken out of the list they stay installed.",
+        examples=[["openfoam", "octave"]],
     )
 
 
@@ -338,6 +359,9 @@ class Spec(Part):
     )
     people: Annotated[Mapping[UserName, PersonSpec], Block({})] = Field(
         {}, description="Who uses the cluster, by account name."
+    )
+    software: Annotated[SoftwareSpec, Block({})] = Field(
+        {}, validate_default=True, description="Programs for whoever uses the cluster."
     )
     cards: Annotated[CardsSpec, Block({})] = Field(
         {}, validate_default=True, description="SD cards of real boards."

@@ -222,7 +222,17 @@ SlurmVersion = Annotated[
     str, Written(notation.slurm_version, _json("string", pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$"))
 ]
 SlurmSource = Annotated[Literal["trixie"], _one_of("release to build from", "trixie")]
+PackageName = Annotated[
+    str, Written(notation.package_name, _json("string", pattern="^[a-z0-9][a-z0-9+.-]+$"))
+]
 KeyEntry = Annotated[str, Written(_path, _json("string"), "a public key or the path of one")]
+GpuType = Annotated[
+    str, Written(notation.gpu_type, _json("string", pattern="^[a-z][a-z0-9_-]{0,31}$"))
+]
+GpuDevices = Annotated[
+    int | tuple[str, ...],
+    Written(notation.gpu_devices, _json(["integer", "string"]), "a number, or device files"),
+]
 Uid = Annotated[int, _number(1000, 59_999)]
 Locale = Annotated[str, Written(notation.locale, _json("string", pattern="^[a-zA-Z_.@0-9-]+$"))]
 Timezone = Annotated[str, Written(notation.timezone, _json("string", pattern="^[A-Za-z0-9/_+-]+$"))]

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from wulfling.components.slurm_conf import cgroup_conf, memory_for_jobs, slurm_conf
-from wulfling.model.cluster import Cluster, Hardware, Node, Partition, Role, Slurm
+from wulfling.components.slurm_conf import cgroup_conf, gres_conf, memory_for_jobs, slurm_conf
+from wulfling.model.cluster import Cluster, Gpu, Hardware, Node, Partition, Role, Slurm
 from wulfling.model.slurm_keys import OWNED_KEYS, owned
 
 
@@ -136,3 +136,39 @@ def test_cgroup_conf_asks_for_what_every_board_has(cluster: Cluster) -> None:
     assert swapping["ConstrainSwapSpace"] == "yes"
     storage_counts_not = changed(cluster, "files", cgroup_controllers=())
     assert settings(cgroup_conf(storage_counts_not))["ConstrainRAMSpace"] == "yes"
+
+
+def with_gpus(cluster: Cluster, name: str, *gpus: Gpu) -> Cluster:
+    nodes = (replace(n, gpus=gpus) if n.name == name else n for n in cluster.nodes)
+    return replace(cluster, nodes=tuple(nodes))
+
+
+def test_2_65_gpus_of_a_node_are_gres_that_are_accounted_and_guarded(cluster: Cluster) -> None:
+    kinds = ("a2000", "a4000", "a2000")
+    gpus = (Gpu(kind, f"/dev/nvidia{n}") for n, kind in enumerate(kinds))
+    found = with_gpus(cluster, "two", *gpus)
+    text = slurm_conf(found)
+    assert "\nGresTypes=gpu\n" in text and "\nAccountingStorageTRES=gres/gpu\n" in text
+    (two,) = [line for line in text.splitlines() if line.startswith("NodeName=two ")]
+    assert " Gres=gpu:a2000:2,gpu:a4000:1 " in two
+    assert text.count("Gres=") == 1
+    assert gres_conf(found).splitlines() == [
+        "AutoDetect=off",
+        "NodeName=two Name=gpu Type=a2000 File=/dev/nvidia0",
+        "NodeName=two Name=gpu Type=a4000 File=/dev/nvidia1",
+        "NodeName=two Name=gpu Type=a2000 File=/dev/nvidia2",
+    ]
+    assert settings(cgroup_conf(found))["ConstrainDevices"] == "yes"
+
+
+def test_without_gpus_nothing_is_said_of_them(cluster: Cluster) -> None:
+    """S21: a list of devices that jobs may open is obsolete, and often too long."""
+    for found in (cluster, without_hardware(with_gpus(cluster, "two", Gpu("x", "/dev/x")), "two")):
+        assert gres_conf(found) == ""
+        assert "Gpu" not in (text := slurm_conf(found)) and "gpu" not in text
+        assert "ConstrainDevices" not in cgroup_conf(found)
+
+
+def test_every_key_about_gpus_is_ours(cluster: Cluster) -> None:
+    text = slurm_conf(with_gpus(cluster, "two", Gpu("a2000", "/dev/nvidia0")))
+    assert {line.split("=")[0] for line in text.splitlines() if line[0] != "#"} <= OWNED_KEYS

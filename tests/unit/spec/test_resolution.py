@@ -15,6 +15,7 @@ from wulfling.model.cluster import (
     Cards,
     Cluster,
     Gateway,
+    Gpu,
     Hardware,
     Partition,
     Role,
@@ -248,3 +249,31 @@ def test_a_virtual_head_is_no_router_and_says_so() -> None:
     found, warnings = spec.check(document.parse(text.encode(), Path("cluster.yaml")))
     assert spec.resolve(found, {}, None, ()).gateway == Gateway(packages=True, uplink="wlan0")
     assert [str(warning).count("nat is left out") for warning in warnings] == [1]
+
+
+def test_2_65_gpus_are_counted_through_or_named() -> None:
+    said = '{a2000: 2, rx6400: "/dev/dri/renderD[128-129]", a4000: 1}'
+    one, two = cluster(
+        f"nodes:\n  n1: {{address: 10.0.0.1}}\n  n2: {{address: 10.0.0.2, gpus: {said}}}\n"
+    ).nodes
+    assert one.gpus == ()
+    assert two.gpus == (
+        Gpu("a2000", "/dev/nvidia0"),
+        Gpu("a2000", "/dev/nvidia1"),
+        Gpu("rx6400", "/dev/dri/renderD128"),
+        Gpu("rx6400", "/dev/dri/renderD129"),
+        Gpu("a4000", "/dev/nvidia2"),
+    )
+
+
+def test_gpus_without_slurm_get_a_word() -> None:
+    text = "nodes: {n1: {address: 10.0.0.1, gpus: {a2000: 1}}}\nslurm: false\n"
+    parsed = document.parse(f"wulfling: 1\ncluster: c\n{text}".encode(), Path("cluster.yaml"))
+    said = [str(warning.message) for warning in spec.check(parsed)[1]]
+    assert len([text for text in said if "nobody hands out GPUs" in text]) == 1
+
+
+def test_programs_of_the_file_are_there_once() -> None:
+    said = "software: {packages: [openfoam, octave, openfoam]}\n"
+    assert cluster(f"{ONE}{said}").programs == ("openfoam", "octave")
+    assert cluster(f"{ONE}software:\n").programs == ()

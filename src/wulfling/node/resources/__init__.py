@@ -8,6 +8,7 @@ from typing import Any
 from wulfling.errors import WulflingError
 from wulfling.model.resource import Resource
 from wulfling.node.resources.account import Group, User
+from wulfling.node.resources.alternative import Alternative
 from wulfling.node.resources.blob import Blob
 from wulfling.node.resources.block import Block
 from wulfling.node.resources.database import Database
@@ -31,6 +32,7 @@ KINDS: dict[str, type[Resource]] = {
     for kind in (
         Account,
         AccountingCluster,
+        Alternative,
         Association,
         Blob,
         Block,

@@ -12,6 +12,7 @@ from wulfling.errors import WulflingError
 from wulfling.model.resource import Resource
 from wulfling.node.resources import KINDS, as_json, from_json
 from wulfling.node.resources.account import Group, User
+from wulfling.node.resources.alternative import Alternative
 from wulfling.node.resources.blob import Blob
 from wulfling.node.resources.block import Block
 from wulfling.node.resources.database import Database
@@ -33,6 +34,7 @@ from wulfling.node.resources.wheel import Wheel
 ONE_OF_EACH: tuple[Resource, ...] = (
     Account(account="a", description="d", organization="o"),
     AccountingCluster(cluster="c"),
+    Alternative(choice="mpirun", path="/usr/bin/mpirun.mpich", fixed=False),
     Association(user="u", account="a", limits=(("cpu", 4), ("mem", 1024))),
     Blob(path="/b", sha256="ff"),
     Block(path="/etc/hosts", text="x\n", without=("127.*", "y"), label="other"),
