@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import click
@@ -181,9 +180,7 @@ def test_ctrl_c_while_boards_are_being_reached(file: Path, home: Path) -> None:
     # A shell lets what it starts in the background ignore Ctrl-C, and a child inherits that.
     argv = ["env", "--default-signal=INT", *WULFLING, "plan"]
     pipe = subprocess.PIPE
-    # A shell lets what it starts in the background ignore Ctrl-C, and a child inherits that.
-    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    with subprocess.Popen(argv, stdout=pipe, stderr=pipe, text=True, preexec_fn=heard) as process:
+    with subprocess.Popen(argv, stdout=pipe, stderr=pipe, text=True) as process:
         deadline = time.monotonic() + 30
         while not (home / "ssh-was-started").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
