@@ -111,10 +111,12 @@ def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
     yield from _opened(cluster, node, secrets)
     yield from _programs(settings)
     if settings.head:
-        key = f"{backup.node}/file:{KEY_FILE}"
+        keeper = cluster.node(backup.node)
+        # A board that was never reached has no step that could be waited for.
+        waits = keeper.hardware is not None and keeper.name != node.name
         yield Restored(
             at=backup.restore,
-            awaits=() if node.name == backup.node else (key,),
+            awaits=(f"{keeper.name}/file:{KEY_FILE}",) if waits else (),
             why="a blank head gets back what its backup has, by `wulfling restore head` alone",
         )
 
