@@ -18,6 +18,7 @@ from wulfling.components import (
     munge,
     package_cache,
     quota,
+    remote,
     repository,
     router,
     slurm,
@@ -52,6 +53,7 @@ COMPONENTS = (
     Component("access", access.resources),
     Component("router", router.resources),
     Component("dhcp", dhcp.resources),
+    Component("remote", remote.resources),
     Component("package_cache", package_cache.resources),
     Component("storage", storage.resources),
     Component("software", software.resources),
@@ -70,6 +72,9 @@ PEOPLE = (
     f"file:{HEALTH_CHECK}",  # it names everybody whose number it looks at
 )
 """How the keys begin of what people are made of: the scope of an apply that is about them."""
+
+DEVICES = (f"file:{remote.PEERS_FILE}", f"service:{remote.UNIT}")
+"""The same of the devices that may come in from outside."""
 
 
 def compile_cluster(cluster: Cluster) -> Mapping[str, tuple[Resource, ...]]:

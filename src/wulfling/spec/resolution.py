@@ -13,6 +13,7 @@ from wulfling.errors import WulflingError
 from wulfling.model.cluster import (
     Cards,
     Cluster,
+    Device,
     Gateway,
     Hardware,
     Node,
@@ -23,6 +24,7 @@ from wulfling.model.cluster import (
     Share,
     Slurm,
     SlurmBuild,
+    Wireguard,
 )
 from wulfling.spec import notation, releases
 from wulfling.spec.members import Member, members, network_of
@@ -76,6 +78,7 @@ def resolve(
         secrets=secrets,
         cards=_cards(spec.cards),
         gateway=_gateway(spec.gateway, virtual),
+        wireguard=_wireguard(spec, virtual),
     )
     releases.check(cluster)
     return cluster
@@ -230,6 +233,21 @@ def _gateway(gateway: GatewaySpec, virtual: bool) -> Gateway:
         nat=gateway.nat and not virtual,
         dhcp=gateway.dhcp,
         uplink=gateway.uplink,
+    )
+
+
+def _wireguard(spec: Spec, virtual: bool) -> Wireguard | None:
+    way = spec.remote.wireguard
+    if way is None:
+        return None
+    devices = (Device(name, one.address, one.key) for name, one in spec.devices.items())
+    return Wireguard(
+        endpoint=way.endpoint,
+        port=way.port,
+        network=way.network,
+        # What is passed on has to be filtered, and virtual boards have no nftables.
+        to_boards=way.reach == "cluster" and not virtual,
+        devices=tuple(devices),
     )
 
 

@@ -21,7 +21,9 @@ from wulfling.spec.values import (
     ClusterName,
     Count,
     Country,
+    DeviceName,
     Domain,
+    Endpoint,
     Flag,
     Interface,
     Json,
@@ -35,6 +37,8 @@ from wulfling.spec.values import (
     NodeRole,
     NodeSet,
     PartitionName,
+    Port,
+    Reach,
     Release,
     SharePath,
     Size,
@@ -47,6 +51,7 @@ from wulfling.spec.values import (
     Uid,
     UserName,
     Version,
+    WireguardKey,
 )
 
 
@@ -262,6 +267,49 @@ class GatewaySpec(Part):
     )
 
 
+class WireguardSpec(Part):
+    """WireGuard on the head: who is in `devices` reaches it from anywhere, and nobody else does."""
+
+    endpoint: Endpoint = Field(
+        description="Name or IPv4 address where devices find the head from outside: the home's own,"
+        " or that of a router which passes the port on. With a port, if it is another than `port`.",
+        examples=["home.example.org", "203.0.113.7:40000"],
+    )
+    port: Port = Field(51820, description="UDP port that the head listens on.")
+    network: Network = Field(
+        "10.88.0.0/24",
+        validate_default=True,
+        description="Network of the tunnel, for the head and the devices; the head has its first"
+        " address. No other network of the head or the devices can be the same.",
+    )
+    reach: Reach = Field(
+        "head",
+        description="`head`: devices reach SSH on the head. `cluster`: and on the other boards, to"
+        " which the head passes them on under its own address.",
+    )
+
+
+class RemoteSpec(Part):
+    """The way in from outside. None, unless the file says so."""
+
+    wireguard: WireguardSpec | None = Field(
+        None, description="A tunnel of your own, without anybody's servers. Default: none."
+    )
+
+
+class DeviceSpec(Part):
+    """A laptop or a phone. `wulfling remote add-device` writes this, and makes the key."""
+
+    address: Address = Field(
+        description="Its address in the tunnel, in `network` of `wireguard`.",
+        examples=["10.88.0.2"],
+    )
+    key: WireguardKey = Field(
+        description="Its public key. The private one is on the device alone.",
+        examples=["hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="],
+    )
+
+
 class Spec(Part):
     """A cluster file."""
 
@@ -310,6 +358,12 @@ class Spec(Part):
         {},
         validate_default=True,
         description="What the head does for boards behind it: packages, router, addresses.",
+    )
+    remote: Annotated[RemoteSpec, Block({})] = Field(
+        {}, validate_default=True, description="The way in from outside."
+    )
+    devices: Annotated[Mapping[DeviceName, DeviceSpec], Block({})] = Field(
+        {}, description="Which laptops and phones may come in from outside, by name."
     )
 
 
