@@ -169,7 +169,11 @@ def test_nobody_begins_to_talk_to_a_device(head: Head) -> None:
 
 def test_a_second_time_changes_nothing(head: Head) -> None:
     let_in(head, "tablet", "phone")
-    looks = ("wg show wulfling peers", "wg pubkey </run/wulfling.key", "ip -4 address show wulfling")
+    looks = (
+        "wg show wulfling peers",
+        "wg pubkey </run/wulfling.key",
+        "ip -4 address show wulfling",
+    )
     before = [head.run("head", "sh", "-c", look) for look in looks]
     rules = head.run("head", "nft", "-s", "list", "ruleset")
     head.run("head", *SET)

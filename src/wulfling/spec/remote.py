@@ -14,7 +14,7 @@ from wulfling.spec.schema import Spec
 def tunnel(draft: Draft) -> Iterator[Problem]:
     """The tunnel's network is private, and another than the boards'."""
     way = draft.spec.remote.wireguard
-    if way is None or not draft.sound("remote"):
+    if way is None or not draft.sound("remote", "wireguard", "network"):
         return
     said = "network" in way.model_fields_set
     place = ("remote", "wireguard", *(["network"] if said else []))
@@ -54,18 +54,19 @@ def devices(draft: Draft) -> Iterator[Problem]:
         )
     addresses: dict[IPv4Address, str] = {}
     keys: dict[str, str] = {}
+    known = draft.sound("remote", "wireguard", "network")
     for name, device in draft.spec.devices.items():
         place = ("devices", name, "address")
-        if way is not None and draft.sound(*place) and draft.sound("remote"):
+        if way is not None and known and draft.sound(*place):
             if device.address not in way.network or device.address in taken(draft.spec):
                 yield draft.problem(
                     place,
                     f"{device.address} is no address for a device in {way.network}",
-                    f"write one such as {free(draft.spec)}",
+                    _another(draft),
                 )
             elif (other := addresses.setdefault(device.address, name)) != name:
                 message = f"{name} and {other} would both have the address {device.address}"
-                yield draft.problem(place, message, f"write one such as {free(draft.spec)}")
+                yield draft.problem(place, message, _another(draft))
         place = ("devices", name, "key")
         if draft.sound(*place) and (other := keys.setdefault(device.key, name)) != name:
             yield draft.problem(
@@ -73,6 +74,11 @@ def devices(draft: Draft) -> Iterator[Problem]:
                 f"{name} and {other} have the same key, and the head would know one of them",
                 f"take {name} out, then: wulfling remote add-device {name}",
             )
+
+
+def _another(draft: Draft) -> str:
+    address = free(draft.spec)
+    return f"write one such as {address}" if address else "give the tunnel a larger `network`"
 
 
 def taken(spec: Spec) -> tuple[IPv4Address, ...]:
