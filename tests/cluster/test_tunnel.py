@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pytest
 from namespaces import Head, two_sided_head
 from tests.golden.test_golden import cluster_of
 
-from wulfling.components import compile_cluster
+from wulfling.components import compile_cluster, tailscale
 from wulfling.day2.wireguard import configuration, new_key, public_of
 from wulfling.model.cluster import Cluster
 from wulfling.node.resources.file import File
@@ -180,3 +180,48 @@ def test_a_second_time_changes_nothing(head: Head) -> None:
     assert [head.run("head", "sh", "-c", look) for look in looks] == before
     assert head.run("head", "nft", "-s", "list", "ruleset") == rules
     assert head.run("head", "stat", "-c", "%a", "/run/wulfling.key") == "600"
+
+
+def test_what_comes_by_tailscale_reaches_ssh_and_nothing_else() -> None:
+    """By IPv4 and IPv6, and to no board: a cable by the name of its interface, because its servers
+    are not here."""
+    with two_sided_head() as head:
+        for line in (
+            "link set wlan0 down",
+            "link set wlan0 name tailscale0",
+            "link set tailscale0 up",
+            "address add fd7a:115c:a1e0::1/64 dev tailscale0 nodad",
+        ):
+            head.run("head", "ip", *line.split())
+        head.run("internet", "ip", *"address add fd7a:115c:a1e0::2/64 dev eth0 nodad".split())
+        head.run("internet", "ip", *f"route replace 10.0.0.0/24 via {OUTSIDE}".split())
+        head.run("board", "ip", *f"address add {BOARD}/24 dev eth0".split())
+        head.run("board", "ip", *f"route replace default via {INSIDE}".split())
+        head.run("head", "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        head.write({"rules": tailscale.RULES_TEXT})
+        places = ((OUTSIDE, "head"), ("fd7a:115c:a1e0::1", "head"), (BOARD, "board"))
+        ports = [(side, port) for side in ("head", "board") for port in (22, 3142)]
+        with ExitStack() as stack:
+            for side, port in ports:
+                stack.enter_context(head.echo(side, port))
+            reached = {
+                rules: {
+                    (address, port)
+                    for address, _ in places
+                    for port in (22, 3142)
+                    if head.call("internet", address, port) != LOST
+                }
+                for rules in (False, True)
+                if not rules or head.run("head", "nft", "-f", "/run/rules") == ""
+            }
+            assert head.call("board", "198.51.100.2", 22) == LOST
+    everything = {(address, port) for address, _ in places for port in (22, 3142)}
+    assert reached == {
+        False: everything,
+        True: {(OUTSIDE, 22), ("fd7a:115c:a1e0::1", 22)},
+    }
+
+
+def test_keys_are_those_of_wg(head: Head) -> None:
+    for key in (new_key() for _ in range(30)):
+        assert public_of(key) == head.run("head", "wg", "pubkey", stdin=key)

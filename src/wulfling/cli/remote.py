@@ -35,7 +35,7 @@ KEYS = {
 
 @click.group()
 def remote() -> None:
-    """Devices that may come in from outside: add, remove, list."""
+    """Devices that may come in from outside: add, remove, list; or by Tailscale."""
 
 
 @remote.command("add-device")
@@ -140,6 +140,44 @@ def list_(file: Path, output: str) -> int:
         return 0
     for line in show.table(HEADER, [one.cells() for one in found]):
         click.echo(line)
+    return 0
+
+
+@remote.command("join-tailnet")
+@click.option(
+    "--auth-key",
+    "place",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
+    help="A file with the auth key, - is standard input. Without it you are asked.",
+)
+@click.pass_obj
+def join_tailnet(file: Path, place: Path | None) -> int:
+    """Take the head into your network of Tailscale.
+
+    For homes where no port can be opened. The file has to say `remote: {tailscale: ...}`, and
+    `apply` has to have installed it. The auth key goes to the head by SSH and to Tailscale
+    from a file in memory; it is kept nowhere. A head that is there already stays as it is.
+    """
+    from wulfling.day2 import tailnet
+
+    prepared = setting(file)
+    cluster = prepared.resolve()
+    if cluster.tailscale is None:
+        raise WulflingError(
+            f"{file} has no tailscale",
+            hint="add `remote: {tailscale: {}}`, then: wulfling apply",
+            where=str(file),
+        )
+    if place:
+        with click.open_file(str(place)) as handle:
+            text = handle.read()
+    elif sys.stdin.isatty():
+        text = click.prompt("auth key", hide_input=True, err=True)
+    else:
+        raise click.UsageError("nobody is here to be asked; --auth-key - reads standard input")
+    key = tailnet.auth_key(text)
+    found = asyncio.run(tailnet.join(cluster, key, _ask(prepared)))
+    click.echo(f"{cluster.head} is {found} in the tailnet")
     return 0
 
 

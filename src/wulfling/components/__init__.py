@@ -25,6 +25,7 @@ from wulfling.components import (
     software,
     storage,
     system,
+    tailscale,
 )
 from wulfling.model.cluster import Cluster, Node
 from wulfling.model.resource import Resource, digest
@@ -54,6 +55,7 @@ COMPONENTS = (
     Component("router", router.resources),
     Component("dhcp", dhcp.resources),
     Component("remote", remote.resources),
+    Component("tailscale", tailscale.resources, tailscale.before),
     Component("package_cache", package_cache.resources),
     Component("storage", storage.resources),
     Component("software", software.resources),

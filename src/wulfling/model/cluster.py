@@ -206,6 +206,14 @@ class Wireguard:
 
 
 @dataclass(frozen=True)
+class Tailscale:
+    """The head's place in a network of Tailscale."""
+
+    tag: str  # what the head is there, "tag:wulfling"
+    version: str = ""  # how the package's version begins; "": the newest
+
+
+@dataclass(frozen=True)
 class Secrets:
     """Made once, kept on the head with mode 0600, streamed over SSH, never shown."""
 
@@ -232,6 +240,7 @@ class Cluster:
     cards: Cards = Cards()
     gateway: Gateway = Gateway()
     wireguard: Wireguard | None = None  # None: nobody comes in from outside
+    tailscale: Tailscale | None = None
 
     @property
     def software(self) -> str:

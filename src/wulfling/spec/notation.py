@@ -287,6 +287,20 @@ def wireguard_key(text: str) -> str:
     return text
 
 
+def tailscale_tag(text: str) -> str:
+    """A tag of Tailscale's policy file."""
+    if not re.fullmatch("tag:[A-Za-z][A-Za-z0-9-]{0,49}", text):
+        raise Refused(f"{show(text)} is no tag", "write one such as tag:wulfling")
+    return text
+
+
+def tailscale_version(text: str) -> str:
+    """How a version of Tailscale begins, at least two numbers of it."""
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,4}){1,2}", text):
+        raise Refused(f"{show(text)} is no version", "write one such as 1.90.8")
+    return text
+
+
 def address(text: str) -> IPv4Address:
     """An IPv4 address that one machine can have."""
     try:

@@ -42,6 +42,18 @@ def tunnel(draft: Draft) -> Iterator[Problem]:
         )
 
 
+def tailscale(draft: Draft) -> Iterator[Problem]:
+    """What comes by Tailscale has to be filtered."""
+    if draft.spec.remote.tailscale is not None and draft.spec.boards == "virtual":
+        yield draft.problem(
+            ("remote", "tailscale"),
+            "virtual boards have no nftables in their kernel: tailscale is left out",
+            "on real boards the same line counts",
+            key=True,
+            warning=True,
+        )
+
+
 def devices(draft: Draft) -> Iterator[Problem]:
     """Each device has an address and a key of its own, in a tunnel that there is."""
     way = draft.spec.remote.wireguard
@@ -99,4 +111,4 @@ def free(spec: Spec) -> IPv4Address | None:
     return None
 
 
-RULES = (tunnel, devices)
+RULES = (tunnel, tailscale, devices)

@@ -24,6 +24,7 @@ from wulfling.model.cluster import (
     Share,
     Slurm,
     SlurmBuild,
+    Tailscale,
     Wireguard,
 )
 from wulfling.spec import notation, releases
@@ -79,6 +80,7 @@ def resolve(
         cards=_cards(spec.cards),
         gateway=_gateway(spec.gateway, virtual),
         wireguard=_wireguard(spec, virtual),
+        tailscale=_tailscale(spec, virtual),
     )
     releases.check(cluster)
     return cluster
@@ -249,6 +251,11 @@ def _wireguard(spec: Spec, virtual: bool) -> Wireguard | None:
         to_boards=way.reach == "cluster" and not virtual,
         devices=tuple(devices),
     )
+
+
+def _tailscale(spec: Spec, virtual: bool) -> Tailscale | None:
+    way = spec.remote.tailscale
+    return None if way is None or virtual else Tailscale(way.tag, way.version)
 
 
 def _limits(limits: LimitSpec) -> tuple[tuple[str, int], ...]:

@@ -46,6 +46,8 @@ from wulfling.spec.values import (
     SlurmSource,
     SlurmValue,
     SlurmVersion,
+    TailscaleTag,
+    TailscaleVersion,
     Time,
     Timezone,
     Uid,
@@ -289,11 +291,31 @@ class WireguardSpec(Part):
     )
 
 
+class TailscaleSpec(Part):
+    """Tailscale on the head: a tunnel by a vendor's servers, where no port can be opened."""
+
+    tag: TailscaleTag = Field(
+        "tag:wulfling",
+        description="What the head is in the tailnet. A tag has an owner in the tailnet's policy,"
+        " and no person's login; rules there name it.",
+    )
+    version: TailscaleVersion = Field(
+        "",
+        description="How the version of the package has to begin. Default: the newest when it is"
+        " installed.",
+        examples=["1.90.8"],
+    )
+
+
 class RemoteSpec(Part):
     """The way in from outside. None, unless the file says so."""
 
     wireguard: WireguardSpec | None = Field(
         None, description="A tunnel of your own, without anybody's servers. Default: none."
+    )
+    tailscale: Annotated[TailscaleSpec | None, Block({})] = Field(
+        None,
+        description="A tunnel by Tailscale's servers, which needs no open port. Default: none.",
     )
 
 
