@@ -60,6 +60,13 @@ modprobe tun
 systemctl enable -q wg-quick@home
 systemctl restart wg-quick@home
 """
+# What stands in arguments while the head takes its key, again and again, and what is in its logs.
+LOOK = r"""
+(for _ in $(seq 60); do cat /proc/[0-9]*/cmdline 2>/dev/null || :; done | tr '\0' ' ') &
+for _ in 1 2 3; do systemctl reload wulfling-wireguard; done
+wait
+journalctl
+"""
 LOGIN = (
     "timeout 5 ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new -o ConnectTimeout=4"
     " kim@{} hostname 2>/dev/null || echo nobody"
@@ -177,10 +184,7 @@ def test_private_keys_are_where_they_belong(home: Cluster, cafe: Cluster) -> Non
     config = home.file.with_name("laptop.conf").read_text()
     own = home.on("home", "cat /etc/wireguard/wulfling.key").strip()
     keys = [line.split()[-1] for line in config.splitlines() if "PrivateKey" in line]
-    look = (
-        "systemctl reload wulfling-wireguard; cat /proc/[0-9]*/cmdline | tr '\\0' ' '; journalctl"
-    )
-    said = home.on("home", look)
+    said = home.on("home", LOOK)
     said += home.wulfling("explain", "home") + home.wulfling("plan") + home.file.read_text()
     said += home.wulfling("remote", "list", "-o", "json")
     assert "wulfling-wireguard" in said
