@@ -79,14 +79,8 @@ def add_device(file: Path, name: str, endpoint: str, qr: bool, out: Path | None)
     document = _opened(file, document, read, endpoint)
     key = _head_key(file)
     place = None if qr else out or _own_place(read.cluster, name)
-    if name not in read.devices:
-        document = _hand_out(file, document, name, key, place)
-    elif not _is_at(place, name, read.devices[name].key):
-        raise WulflingError(
-            f"{name} is in the file already, and its private key is not in {place}",
-            hint=f"for new keys: wulfling -f {file} remote remove-device {name}, then this again",
-            where=document.where(("devices", name), key=True),
-        )
+    private = _private_key(file, document, read, name, place)
+    _hand_out(file, document, name, private, head_key=key, place=place)
     code = _follow(file)
     if code:
         again = "add-device" if place is None else f"add-device {name}"
@@ -261,18 +255,34 @@ def _head_key(file: Path) -> str:
     return key
 
 
+def _private_key(file: Path, document: Document, read: Spec, name: str, place: Path | None) -> str:
+    """The device's private key: the one that an earlier run has left at ``place``, or a new one."""
+    from wulfling.day2 import wireguard
+
+    private = wireguard.private_in(place, name) if place else ""
+    known = read.devices.get(name)
+    if known and (not private or wireguard.public_of(private) != known.key):
+        raise WulflingError(
+            f"{name} is in the file already, and its private key is not in {place}",
+            hint=f"for new keys: wulfling -f {file} remote remove-device {name}, then this again",
+            where=document.where(("devices", name), key=True),
+        )
+    return private or wireguard.new_key()
+
+
 def _hand_out(
-    file: Path, document: Document, name: str, head_key: str, place: Path | None
-) -> Document:
+    file: Path, before: Document, name: str, private: str, *, head_key: str, place: Path | None
+) -> None:
     """Give the device its keys, then write the public one into the file. In this order: a device
     in the file whose private key nobody has could never come in."""
     from wulfling import spec
     from wulfling.day2 import wireguard
     from wulfling.spec import devices
 
-    private = (place and wireguard.private_in(place, name)) or wireguard.new_key()
-    found = devices.admitted(document, name, wireguard.public_of(private))
-    read, _ = spec.check(found)
+    document, (read, _) = before, spec.check(before)
+    if name not in read.devices:
+        document = devices.admitted(before, name, wireguard.public_of(private))
+        read, _ = spec.check(document)
     cluster = spec.resolve(read, {}, None, ())
     assert cluster.wireguard is not None
     device = next(one for one in cluster.wireguard.devices if one.name == name)
@@ -282,7 +292,8 @@ def _hand_out(
         click.echo(f"scan it with the WireGuard app on {name}, now: it is kept nowhere", err=True)
     else:
         wireguard.keep(place, text)
-    return _write(file, found, document)
+    if document is not before:
+        _write(file, document, before)
 
 
 def _show_code(text: str) -> None:
@@ -295,13 +306,6 @@ def _show_code(text: str) -> None:
     segno.make_qr(text, error="l").terminal(drawn, compact=True)
     for line in drawn.getvalue().splitlines():
         click.secho(line, fg="bright_white", bg="black")
-
-
-def _is_at(place: Path | None, name: str, key: str) -> bool:
-    from wulfling.day2 import wireguard
-
-    private = wireguard.private_in(place, name) if place else ""
-    return bool(private) and wireguard.public_of(private) == key
 
 
 def _follow(file: Path) -> int:

@@ -113,6 +113,19 @@ def test_again_changes_nothing(
     assert (file.read_text(), own_file(home).read_text()) == before
 
 
+def test_again_brings_a_devices_file_up_to_date(
+    run: Run, home: Path, file: Path, boards: Callable[..., Boards]
+) -> None:
+    """The endpoint has moved, or the head has another key: the device needs a new file, and no
+    other key."""
+    boards()
+    run(*ADD)
+    before = own_file(home).read_text()
+    file.write_text(file.read_text().replace("home.example.org", "203.0.113.7"))
+    assert run("remote", "add-device", "laptop")[0] == 0
+    assert own_file(home).read_text() == before.replace("home.example.org", "203.0.113.7")
+
+
 def test_the_first_device_is_a_whole_apply(
     run: Run, file: Path, boards: Callable[..., Boards], monkeypatch: pytest.MonkeyPatch
 ) -> None:
