@@ -125,8 +125,8 @@ def talk(
 ) -> Outcome:
     """Hold one conversation with all boards and return what came of it. With a ``scope`` it is
     about the resources alone whose keys begin like that; the rest is as for ``errand_of``."""
-    errand, cluster = errand_of(prepared, scope, moment=moment, recalled=recalled)
-    with Progress([node.name for node in cluster().nodes], shown=show_progress) as progress:
+    errand, _ = errand_of(prepared, scope, moment=moment, recalled=recalled)
+    with Progress(list(prepared.addresses), shown=show_progress) as progress:
 
         async def converse() -> Outcome:
             return await verb(errand, Ssh(), progress.take)

@@ -14,6 +14,7 @@ from wulfling.model.cluster import (
     Backup,
     Cards,
     Cluster,
+    Device,
     Gateway,
     Hardware,
     Node,
@@ -24,6 +25,8 @@ from wulfling.model.cluster import (
     Share,
     Slurm,
     SlurmBuild,
+    Tailscale,
+    Wireguard,
 )
 from wulfling.spec import mpi, notation, releases
 from wulfling.spec.members import Member, members, network_of
@@ -80,6 +83,8 @@ def resolve(
         gateway=_gateway(spec.gateway, virtual),
         backup=_backup(spec.backup),
         programs=tuple(dict.fromkeys(spec.software.packages)),
+        wireguard=_wireguard(spec, virtual),
+        tailscale=_tailscale(spec, virtual),
     )
     releases.check(cluster)
     return mpi.settled(cluster)
@@ -250,6 +255,26 @@ def _backup(backup: BackupSpec | None) -> Backup | None:
         drill=backup.drill,
         keep=tuple(backup.keep.model_dump().items()),
     )
+
+
+def _wireguard(spec: Spec, virtual: bool) -> Wireguard | None:
+    way = spec.remote.wireguard
+    if way is None:
+        return None
+    devices = (Device(name, one.address, one.key) for name, one in spec.devices.items())
+    return Wireguard(
+        endpoint=way.endpoint,
+        port=way.port,
+        network=way.network,
+        # What is passed on has to be filtered, and virtual boards have no nftables.
+        to_boards=way.reach == "cluster" and not virtual,
+        devices=tuple(devices),
+    )
+
+
+def _tailscale(spec: Spec, virtual: bool) -> Tailscale | None:
+    way = spec.remote.tailscale
+    return None if way is None or virtual else Tailscale(way.tag, way.version)
 
 
 def _limits(limits: LimitSpec) -> tuple[tuple[str, int], ...]:

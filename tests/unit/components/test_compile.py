@@ -382,5 +382,7 @@ def test_every_kind_is_used_or_waits_for_a_board_that_needs_it(kind: str) -> Non
     only_in_an_upgrade = {"updates"}  # day2/test_upgrade.py
     only_of_two_releases = {"libraries"}  # golden/two-releases
     only_with_a_backup = {"restored", "state_known"}  # test_backup.py
-    rare = only_with_a_build | only_in_an_upgrade | only_of_two_releases | only_with_a_backup
+    only_with_a_vendor = {"keyring"}  # test_tailscale.py
+    rare = only_with_a_build | only_in_an_upgrade | only_of_two_releases
+    rare |= only_with_a_backup | only_with_a_vendor
     assert kind in used | {"kernel"} | rare

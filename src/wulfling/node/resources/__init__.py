@@ -16,6 +16,7 @@ from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
 from wulfling.node.resources.hostname import Hostname
 from wulfling.node.resources.kernel import KernelFlags
+from wulfling.node.resources.keyring import Keyring
 from wulfling.node.resources.libraries import Libraries
 from wulfling.node.resources.link import Link
 from wulfling.node.resources.packages import Packages
@@ -42,6 +43,7 @@ KINDS: dict[str, type[Resource]] = {
         Group,
         Hostname,
         KernelFlags,
+        Keyring,
         Libraries,
         Link,
         Packages,
