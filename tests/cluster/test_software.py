@@ -6,6 +6,7 @@ import base64
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from boards import ROOT, Cluster
@@ -115,3 +116,58 @@ def test_who_repairs_a_board_has_no_modules_of_the_file_server(ninja: Cluster) -
     for person in ("root", "wulfling"):
         said = ninja.on("rpnode02", "echo ${MODULEPATH:-}", person=person)
         assert "/usr/local/sw" not in said
+
+
+def send(cluster: Cluster, file: Path, path: str) -> None:
+    """Write ``file`` to ``path`` on the head, as pi."""
+    words = ["node", "shell", "rpnode01", "--", "sudo", "-u", "pi", "tee", path]
+    with file.open("rb") as content:
+        subprocess.run(
+            [sys.executable, "-m", "wulfling", "-f", str(cluster.file), *words],
+            stdin=content,
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+
+
+@pytest.fixture(scope="module")
+def wheels(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+    """What the boards, which have no internet, would fetch from PyPI."""
+    folder = tmp_path_factory.mktemp("wheels")
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    pip += ["--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_17_x86_64"]
+    subprocess.run([*pip, "--dest", str(folder), "mpmath==1.3.0", "uv"], check=True)
+    cluster.pi("rm -rf wheels env-* fast-*; mkdir wheels")
+    for wheel in folder.iterdir():
+        send(cluster, wheel, f"/home/pi/wheels/{wheel.name}")
+    return cluster
+
+
+PROGRAM = """
+import mpmath
+from mpi4py import MPI
+world = MPI.COMM_WORLD
+mpmath.mp.dps = 20 + world.rank
+digits = world.gather(str(mpmath.pi))
+if world.rank == 0:
+    print(world.size, len(set(digits)), mpmath.__file__)
+"""
+
+
+def test_2_62_a_persons_python_environment_is_in_jobs_and_has_mpi(wheels: Cluster) -> None:
+    """docs/how-to/software.md, by pip and by uv; without the internet for both."""
+    env = "~/env-$(uname -m)"
+    offline = "--no-index --find-links ~/wheels"
+    wheels.pi(f"python3 -m venv --system-site-packages {env}")
+    wheels.pi(f"{env}/bin/pip install --quiet {offline} mpmath uv")
+    uv = f"{env}/bin/uv"
+    wheels.pi(f"{uv} venv -q --system-site-packages --python /usr/bin/python3 ~/fast-$(uname -m)")
+    wheels.pi(f"{uv} pip install -q {offline} --python ~/fast-$(uname -m) mpmath")
+    wheels.pi(f"cat > program.py << 'END OF FILE'\n{PROGRAM}END OF FILE")
+    for name in ("env", "fast"):
+        script = f"#!/bin/bash\n. ~/{name}-$(uname -m)/bin/activate\nsrun python3 program.py\n"
+        wheels.pi(f"cat > python.sh << 'END OF FILE'\n{script}END OF FILE")
+        wheels.pi("sbatch --wait -N 2 -n 4 -o python.out python.sh")
+        size, different, where = wheels.pi("cat python.out").split()
+        assert (size, different) == ("4", "4")
+        assert where.startswith(f"/home/pi/{name}-x86_64/lib/python3")
