@@ -1,14 +1,11 @@
-"""One tree of programs for boards of several architectures (2-22), and its modules (2-61)."""
+"""One tree of programs for boards of several architectures (2-22)."""
 
 from __future__ import annotations
 
-import base64
 import json
-import subprocess
-import sys
 
 import pytest
-from boards import ROOT, Cluster
+from boards import Cluster
 
 pytestmark = pytest.mark.lab
 
@@ -56,62 +53,7 @@ def test_who_repairs_a_board_needs_no_file_server(cluster: Cluster) -> None:
         assert "/usr/local/sw" not in cluster.on("rpnode02", "echo $PATH", person=person)
 
 
-MODULE = ROOT / "examples" / "modulefiles" / "ninja" / "1.13.0"
-NINJA = "/usr/local/sw/ninja/1.13.0"
-
-
-@pytest.fixture(scope="module")
-def ninja(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
-    """As docs/how-to/software.md has it; the boards have no internet, so the wheel is sent."""
-    folder = tmp_path_factory.mktemp("ninja")
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    pip += ["--platform", "manylinux2014_x86_64", "--dest", str(folder), "ninja==1.13.0"]
-    subprocess.run(pip, check=True)
-    (wheel,) = folder.iterdir()
-    sent = base64.encodebytes(wheel.read_bytes()).decode()
-    script = f"""
-base64 -d > /tmp/{wheel.name} << 'END OF FILE'
-{sent}END OF FILE
-python3 -m venv {NINJA}
-{NINJA}/bin/pip install --quiet --no-index /tmp/{wheel.name}
-mkdir -p /usr/local/sw/modulefiles/ninja
-cat > /usr/local/sw/modulefiles/ninja/1.13.0 << 'END OF FILE'
-{MODULE.read_text(encoding="utf-8")}END OF FILE
-"""
-    cluster.on("rpnode01", script, person="wulfling")
-    return cluster
-
-
-def test_2_61_a_module_is_there_for_people_on_every_board(ninja: Cluster) -> None:
-    for node in ("rpnode01", "rpnode02"):
-        assert "ninja/1.13.0" in ninja.pi("bash -lc 'module avail' 2>&1", node)
-        script = "module load ninja; command -v ninja; ninja --version; module purge; ninja"
-        said = ninja.pi(f"bash -lc '{script}' 2>&1 || :", node).splitlines()
-        assert said[:2] == [f"{NINJA}/bin/ninja", "1.13.0.git.kitware.jobserver-pipe-1"]
-        assert "not found" in said[-1]
-
-
-def test_2_61_a_module_in_a_job_script(ninja: Cluster) -> None:
-    """Submitted by a login shell, and by a program that knows nothing of modules."""
-    script = "#!/bin/bash\nmodule load ninja/1.13.0 || exit 3\ncommand -v ninja\nhostname\n"
-    ninja.pi(f"cat > module.sh << 'END OF FILE'\n{script}END OF FILE")
-    for how in ("", "env -i HOME=/home/pi PATH=/usr/bin:/bin "):
-        submit = f"{how}sbatch --parsable --wait -w rpnode02 -o module.out module.sh"
-        ninja.pi(f"bash -lc '{submit}'")
-        assert ninja.pi("cat module.out").split() == [f"{NINJA}/bin/ninja", "rpnode02"]
-
-
-def test_what_was_loaded_before_srun_is_loaded_in_it(ninja: Cluster) -> None:
-    said = ninja.pi("bash -lc 'module load ninja; srun -N 2 ninja --version'").split()
-    assert said == ["1.13.0.git.kitware.jobserver-pipe-1"] * 2
-
-
-def test_a_job_ends_when_its_module_is_not_there(ninja: Cluster) -> None:
-    said = ninja.pi("srun bash -c 'module load nothing/1 || exit 3' 2>&1 || echo code $?")
-    assert "nothing" in said and said.splitlines()[-1] == "code 3"
-
-
-def test_who_repairs_a_board_has_no_modules_of_the_file_server(ninja: Cluster) -> None:
+def test_who_repairs_a_board_has_no_modules_of_the_file_server(cluster: Cluster) -> None:
     for person in ("root", "wulfling"):
-        said = ninja.on("rpnode02", "echo ${MODULEPATH:-}", person=person)
+        said = cluster.on("rpnode02", "echo ${MODULEPATH:-}", person=person)
         assert "/usr/local/sw" not in said

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from wulfling.components import compile_cluster
 from wulfling.components.slurm_conf import cgroup_conf, gres_conf, memory_for_jobs, slurm_conf
 from wulfling.model.cluster import Cluster, Gpu, Hardware, Node, Partition, Role, Slurm
 from wulfling.model.slurm_keys import OWNED_KEYS, owned
@@ -172,3 +173,17 @@ def test_without_gpus_nothing_is_said_of_them(cluster: Cluster) -> None:
 def test_every_key_about_gpus_is_ours(cluster: Cluster) -> None:
     text = slurm_conf(with_gpus(cluster, "two", Gpu("a2000", "/dev/nvidia0")))
     assert {line.split("=")[0] for line in text.splitlines() if line[0] != "#"} <= OWNED_KEYS
+
+
+def test_2_63_debian_12_finds_pmix_for_programs_of_open_mpi(
+    cluster: Cluster, board: Hardware
+) -> None:
+    """Its plugin looks for a name that only libpmix-dev has; other releases were not tried."""
+    link = "link:/usr/lib/aarch64-linux-gnu/pmix2/lib/libpmix.so"
+    newer = changed(cluster, "two", os_codename="trixie")
+    for found, has in ((cluster, {"one", "two"}), (newer, {"one"})):
+        declared = compile_cluster(found)
+        assert {node for node, each in declared.items() if link in [r.key for r in each]} == has
+        for node in has:
+            (slurmd,) = [r for r in declared[node] if r.key == "service:slurmd.service"]
+            assert link in getattr(slurmd, "watches", ())
