@@ -92,7 +92,7 @@ class View(App[WulflingError]):
         yield DataTable[Text](id="table", cursor_type="row")
         with VerticalScroll(id="details"):
             yield Static(id="node", markup=False)
-        yield RichLog(id="log", wrap=True, markup=False, highlight=False)
+        yield RichLog(id="log", min_width=20, wrap=True, markup=False, highlight=False)
         yield Footer()
 
     def on_mount(self) -> None:
