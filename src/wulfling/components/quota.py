@@ -47,6 +47,11 @@ if [ ! -e /dev/root ] && grep -q "^/dev/root $disk " /proc/self/mounts; then
     ln -s "$device" /dev/root
 fi
 counts() {{ quotaon --user --print-state "$disk" 2> /dev/null | grep -q '^user .* is on$'; }}
+# quotacheck reads the disk itself, where what was written last has no blocks yet.
+count() {{
+    sync
+    quotacheck "$@" --user --no-remount --format=vfsv1 "$disk"
+}}
 case $kind in
 ext4)
     if dumpe2fs -h "$device" 2> /dev/null | grep -q '^Filesystem features:.* quota'; then
@@ -54,9 +59,9 @@ ext4)
     else
         mount -o remount,usrjquota=aquota.user,jqfmt=vfsv1 "$disk"
         if [ ! -e "$disk/aquota.user" ]; then
-            quotacheck --create-files --user --no-remount --format=vfsv1 "$disk"
+            count --create-files
         elif [ ! -e "$known" ] && ! counts; then
-            quotacheck --user --no-remount --format=vfsv1 "$disk"
+            count
         fi
     fi
     rm -f "$known"
