@@ -27,8 +27,6 @@ slurm:
 people:
   pi: {account: compute}
 """
-TOGETHER = FILE[: FILE.index("  partitions:")] + FILE[FILE.index("people:") :]
-MPICH = "python3 -c 'from mpi4py import MPI; print(*MPI.get_vendor()[1])'"
 
 
 @pytest.fixture(scope="module")
@@ -81,24 +79,6 @@ def test_verify_proves_it_and_nothing_is_left_to_do(built: Cluster) -> None:
         if set(built.on("rpnode01", "sinfo -hN -o %T").split()) == {"idle"}:
             break
         time.sleep(1)
-    built.wulfling("verify")
-    built.wulfling("plan", code=0)
-
-
-def test_a_partition_of_both_releases_has_one_mpich_and_without_it_each_its_own(
-    built: Cluster,
-) -> None:
-    own = {node: built.on(node, MPICH) for node in NODES}
-    assert own["rpnode01"] == own["rpnode03"] != own["rpnode02"]
-    built.file.write_text(TOGETHER, encoding="utf-8")
-    built.wulfling("apply", "-y")
-    assert len({built.on(node, MPICH) for node in NODES}) == 1
-    built.wulfling("verify")
-    built.wulfling("plan", code=0)
-    built.file.write_text(FILE, encoding="utf-8")
-    built.wulfling("apply", "-y")
-    assert {node: built.on(node, MPICH) for node in NODES} == own
-    assert built.on("rpnode01", "command -v mpiexec").strip() == "/usr/bin/mpiexec"
     built.wulfling("verify")
     built.wulfling("plan", code=0)
 

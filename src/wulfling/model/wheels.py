@@ -37,10 +37,10 @@ MPI4PY = tuple(
 )
 
 MPICH = tuple(
-    WheelPin("mpich", "5.0.2", "3", arch, sha256)
+    WheelPin("mpich", "4.2.3", "3", arch, sha256)
     for arch, sha256 in (
-        ("amd64", "8fed465ebff269ea2ebac179a25de02671ddf8df476e0f115be089015015cfd4"),
-        ("arm64", "992ae6ebb0da97d49d7a67000ae8112da9a3825da1bb1e6f1d196428a0410f2d"),
+        ("amd64", "a0344298f6905db17d25a0687f08489bbaccd80b21c3d1317b0b30f0172ce3bf"),
+        ("arm64", "2738625a123dedfbc86fa62c2dc426efcae64c5f914427090cae64db9d7b4f07"),
     )
 )
 
