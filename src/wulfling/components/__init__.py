@@ -14,6 +14,7 @@ from wulfling.components import (
     access,
     accounting,
     dhcp,
+    firewall,
     mpi,
     munge,
     package_cache,
@@ -24,6 +25,7 @@ from wulfling.components import (
     software,
     storage,
     system,
+    upkeep,
 )
 from wulfling.model.cluster import Cluster, Node
 from wulfling.model.resource import Resource, digest
@@ -60,6 +62,9 @@ COMPONENTS = (
     Component("repository", repository.resources, repository.before),
     Component("accounting", accounting.resources, accounting.before),
     Component("slurm", slurm.resources, slurm.before),
+    Component("upkeep", upkeep.resources),
+    # After all that listens: a firewall that nobody gets through ends the apply of its board.
+    Component("firewall", firewall.resources),
     # The last, because not every disk can do it, and nothing else is to wait for that.
     Component("quota", quota.resources),
 )

@@ -181,6 +181,14 @@ class Gateway:
 
 
 @dataclass(frozen=True)
+class Firewall:
+    """What the boards' firewalls let in besides what the roles need."""
+
+    ssh: tuple[IPv4Network, ...] = ()  # who may log in, besides the boards; none: anybody
+    open: tuple[tuple[str, int], ...] = ()  # ("tcp", 443): for anybody, on every board
+
+
+@dataclass(frozen=True)
 class Secrets:
     """Made once, kept on the head with mode 0600, streamed over SSH, never shown."""
 
@@ -206,6 +214,7 @@ class Cluster:
     secrets: Secrets | None = None  # None: the head has not been reached
     cards: Cards = Cards()
     gateway: Gateway = Gateway()
+    firewall: Firewall | None = Firewall()  # None: the file says false
 
     @property
     def software(self) -> str:

@@ -13,6 +13,7 @@ from wulfling.errors import WulflingError
 from wulfling.model.cluster import (
     Cards,
     Cluster,
+    Firewall,
     Gateway,
     Hardware,
     Node,
@@ -76,6 +77,7 @@ def resolve(
         secrets=secrets,
         cards=_cards(spec.cards),
         gateway=_gateway(spec.gateway, virtual),
+        firewall=Firewall(spec.firewall.ssh, spec.firewall.open) if spec.firewall else None,
     )
     releases.check(cluster)
     return cluster

@@ -16,6 +16,7 @@ from wulfling.spec.values import (
     VERSION,
     AccountName,
     Address,
+    AnyNetwork,
     Block,
     Boards,
     ClusterName,
@@ -34,6 +35,7 @@ from wulfling.spec.values import (
     NodeNames,
     NodeRole,
     NodeSet,
+    OpenPort,
     PartitionName,
     Release,
     SharePath,
@@ -262,6 +264,23 @@ class GatewaySpec(Part):
     )
 
 
+class FirewallSpec(Part):
+    """Who may reach the boards' ports. Without it: ssh from anywhere, all else from the boards."""
+
+    ssh: tuple[AnyNetwork, ...] = Field(
+        (),
+        description="Networks that may log in by ssh, besides the cluster's boards. They have to"
+        " hold the machine you type on. Default: anybody may try.",
+        examples=[["192.168.1.0/24"]],
+    )
+    open: tuple[OpenPort, ...] = Field(
+        (),
+        description="Ports of your own programs that anybody may reach on every board, `80` or"
+        " `53/udp`.",
+        examples=[["80", "443", "53/udp"]],
+    )
+
+
 class Spec(Part):
     """A cluster file."""
 
@@ -310,6 +329,12 @@ class Spec(Part):
         {},
         validate_default=True,
         description="What the head does for boards behind it: packages, router, addresses.",
+    )
+    firewall: Annotated[FirewallSpec | None, Block({}, True, None)] = Field(
+        {},
+        validate_default=True,
+        description="Who may reach the boards' ports: by default ssh from anywhere, and what the"
+        " roles need from the cluster's boards alone. `false`: no firewall.",
     )
 
 

@@ -13,6 +13,7 @@ from wulfling.node.resources.block import Block
 from wulfling.node.resources.database import Database
 from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
+from wulfling.node.resources.firewall import Firewall
 from wulfling.node.resources.hostname import Hostname
 from wulfling.node.resources.kernel import KernelFlags
 from wulfling.node.resources.link import Link
@@ -35,6 +36,7 @@ KINDS: dict[str, type[Resource]] = {
         Database,
         Directory,
         File,
+        Firewall,
         Group,
         Hostname,
         KernelFlags,
