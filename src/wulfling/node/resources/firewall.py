@@ -77,10 +77,11 @@ class Firewall(Resource):
         board.path(FOLDER).mkdir(mode=0o700, parents=True, exist_ok=True)
         _finish_revert(board)
         _write(board, NEW, self.rules)
-        board.run(["nft", "-c", "-f", NEW])
+        new, before = str(board.path(NEW)), str(board.path(BEFORE))
+        board.run(["nft", "-c", "-f", new])
         _write(board, BEFORE, _again(_listed(board) or ""))
-        board.run([*_ARM, f"--on-active={self.patience}", "nft", "-f", BEFORE])
-        board.run(["nft", "-f", NEW])
+        board.run([*_ARM, f"--on-active={self.patience}", "nft", "-f", before])
+        board.run(["nft", "-f", new])
         if silence := board.contact():
             _finish_revert(board)
             raise WulflingError(
@@ -186,7 +187,7 @@ def _finish_revert(board: Board) -> None:
     """Do now what the timer was to do, if one is armed: an apply that was cut off left it."""
     code, _, _ = board.ask(["systemctl", "stop", f"{REVERT}.timer"])
     if code == 0 and board.text(BEFORE):
-        board.run(["nft", "-f", BEFORE])
+        board.run(["nft", "-f", str(board.path(BEFORE))])
 
 
 def _write(board: Board, path: str, text: str, mode: int = 0o600) -> None:
