@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from namespaces import Head, on_a_switch
-from tests.golden.test_golden import cluster_of
+from tests.golden.test_golden import SHAPES, cluster_of
 
 from wulfling.components import compile_cluster
 from wulfling.components.firewall import rules
@@ -86,6 +86,13 @@ def test_5_each_port_is_open_to_whom_the_table_says(
         for caller, through in ((other, member), ("stranger", stranger)):
             wanted = ADDRESSES[caller] if through else REFUSED
             assert boards.call(caller, ADDRESSES[board], port) == wanted, caller
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_nft_takes_the_rules_of_every_board(boards: Head, shape: str) -> None:
+    cluster = cluster_of(shape)
+    for node in cluster.nodes:
+        boards.run("head", "nft", "-c", "-f", "-", stdin=rules(cluster, node))
 
 
 def test_it_is_the_rules_that_refuse(boards: Head) -> None:

@@ -38,6 +38,8 @@ MOUNT_OPTIONS = ",".join(
         "rw",
         "hard",  # a job waits for the server rather than losing what it wrote
         "noatime",
+        "nosuid",  # root of another board could leave a program there that makes its user root
+        "nodev",
         "_netdev",
         "nofail",  # a board boots without its file server
         "x-systemd.automount",  # ... and finds it whenever it comes: boot order never matters

@@ -14,7 +14,7 @@ class Who(str, Enum):
     """Whose packets a port takes."""
 
     ANYBODY = "anybody"  # or who the file's `firewall: {ssh: ...}` names
-    LINK = "the same cable"  # boards that have no address yet, and names asked of all
+    LINK = "whoever is on its network"  # boards that have no address yet, and names asked of all
     MEMBERS = "the cluster's boards"
     ITSELF = "the board itself"  # bound to loopback: no rule needed, none given
 
