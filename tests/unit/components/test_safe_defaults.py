@@ -307,7 +307,7 @@ def test_s22_slurm_is_never_upgraded_by_the_way(cluster: Cluster, node: str) -> 
     come from the security archive alone."""
     conf = file(cluster, node, "/etc/apt/apt.conf.d/52wulfling-updates")
     assert conf is not None
-    held = re.findall(r'^    "([^=]*)";$', conf.content, re.MULTILINE)
+    held = re.findall(r'^    "([^="]*)";$', conf.content, re.MULTILINE)
     assert tuple(held) == HELD
     together = ("slurmd", "slurmctld", "slurmdbd", "slurm-client", "slurm-smd-slurmd")
     for name in (*together, "libslurm38", "munge", "libmunge2", "mpich", "libmpich12"):
