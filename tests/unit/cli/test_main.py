@@ -177,7 +177,8 @@ def test_an_interruption_is_130(
 
 
 def test_ctrl_c_while_boards_are_being_reached(file: Path, home: Path) -> None:
-    argv = [*WULFLING, "plan"]
+    # A shell lets what it starts in the background ignore Ctrl-C, and a child inherits that.
+    argv = ["env", "--default-signal=INT", *WULFLING, "plan"]
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, stdout=pipe, stderr=pipe, text=True) as process:
         deadline = time.monotonic() + 30
