@@ -26,7 +26,7 @@ from wulfling.components.firewall import rules
 from wulfling.converge.apply import apply
 from wulfling.converge.observe import plan
 from wulfling.converge.outcome import Outcome
-from wulfling.converge.session import Errand
+from wulfling.converge.session import CONTACT_PATIENCE, Errand
 from wulfling.errors import Unreachable
 from wulfling.model.cluster import Cluster, Firewall
 from wulfling.model.plan import Status
@@ -298,7 +298,7 @@ def test_rules_come_back_by_themselves_when_everybody_is_gone(board: Head) -> No
     applied(board, wish(GOOD))
     was = table(board)
     declared = wish(LOCKS_OUT, patience=3)
-    assert PATIENCE > 40, "the default outlasts session.CONTACT_PATIENCE"
+    assert PATIENCE > CONTACT_PATIENCE
     with subprocess.Popen(
         board.words("rpnode02", sys.executable, "-c", PROGRAM),
         stdin=subprocess.PIPE,

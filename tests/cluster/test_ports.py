@@ -78,6 +78,15 @@ def test_2_18_files_are_shared_and_locked_without_nfsv3(cluster: Cluster) -> Non
     cluster.pi("rm nfs4-only")
 
 
+def test_s02_s09_what_sshd_and_the_mounts_really_have(cluster: Cluster) -> None:
+    sshd = cluster.on("rpnode02", "sshd -T").splitlines()
+    assert {"permitrootlogin no", "passwordauthentication no", "logingracetime 30"} <= set(sshd)
+    options = cluster.on(
+        "rpnode02", "stat /home/. > /dev/null; findmnt -n -t nfs4 -o OPTIONS /home"
+    )
+    assert {"nosuid", "nodev"} <= set(options.strip().split(","))
+
+
 def test_s22_security_updates_never_touch_slurm(cluster: Cluster) -> None:
     """unattended-upgrades itself says what it would do and what it must not."""
     told = cluster.on("rpnode01", "unattended-upgrade --dry-run --debug 2>&1 || true")

@@ -33,7 +33,7 @@ from wulfling.node.facts import from_json as hardware_of
 from wulfling.transport.link import Address, Dial, Link
 from wulfling.transport.program import program
 
-CONTACT_PATIENCE = 40.0
+CONTACT_PATIENCE = 90.0
 """Seconds for a new connection after a firewall was loaded; sooner than the board takes it back."""
 
 OPEN_AT_ONCE = 64

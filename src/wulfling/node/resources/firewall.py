@@ -7,7 +7,8 @@ the one that is open goes on through any firewall.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -26,7 +27,11 @@ BEFORE = f"{FOLDER}/before.nft"  # what the timer loads
 NEW = f"{FOLDER}/new.nft"
 LISTED = f"{FOLDER}/listed"  # the table as nft(8) showed it when it was loaded
 REVERT = "wulfling-firewall-revert"
-PATIENCE = 60  # seconds until the rules from before come back
+
+RANDOM = 32768  # where ip_local_port_range begins
+RPCBIND = 111
+LOOPBACK_4, LOOPBACK_6 = "7F", "00000000000000000000000001000000"  # 127.* is told backwards
+PATIENCE = 120  # seconds until the rules from before come back
 
 # What nft(8) says of rules that are right and that this kernel was built without.
 LACKING = ("Operation not supported", "No such file or directory")
@@ -47,21 +52,24 @@ class Firewall(Resource):
     loaded: bool = True
     boots: bool = True
     patience: int = field(default=PATIENCE, compare=False)
+    heard: tuple[str, ...] = field(default=(), compare=False)  # what listens there, "80/tcp"
 
     @property
     def name(self) -> str:
         return "wulfling"
 
     def observe(self, board: Board) -> Firewall:
-        """The rules that were kept, and whether the kernel has them unchanged. Raises ``NotYet``
-        before nft(8) is there. On a kernel that cannot hold the rules, the wish (see ``note``)."""
+        """The rules that were kept, and whether the kernel has them unchanged. In an apply raises
+        ``NotYet`` before nft(8) is there; without it nothing of ours is loaded, and a plan can say
+        so. On a kernel that cannot hold the rules, the wish (see ``note``)."""
         listed = _listed(board)
-        if listed is None and self.rules:
+        if listed is None and self.rules and board.applying:
             raise NotYet("packages:apt")
         now = Firewall(
             rules=board.text(RULES) or "",
             loaded=bool(listed) and listed == board.text(LISTED),
             boots=board.path(WANTED).is_symlink(),
+            heard=tuple(_listening(board)),
         )
         if not self.rules and listed:  # whatever is in it
             return Firewall(rules=now.rules, loaded=True, boots=now.boots)
@@ -148,10 +156,19 @@ class Firewall(Resource):
         assert isinstance(observed, Firewall)
         if observed.rules != self.rules:
             yield from unified(RULES, observed.rules, self.rules)
+            yield from self._closed(observed.heard)
         elif observed.loaded != self.loaded:
             yield "  load: the kernel has not these rules, or somebody has changed them"
         if observed.boots != self.boots:
             yield f"  with the board: {'yes' if self.boots else 'no'}"
+
+    def _closed(self, heard: Iterable[str]) -> Iterator[str]:
+        """Somebody's own programs that go silent for who is no board of the cluster."""
+        known = {f"{number}/{protocol}" for protocol, number in _RULE.findall(self.rules)}
+        for port in heard if self.rules else ():
+            if port not in known:
+                keep = f"`firewall: {{open: [{port}]}}` keeps it"
+                yield f"  closes {port}, which listens here: {keep}"
 
 
 NO_FIREWALL = Firewall(rules="", loaded=False, boots=False)
@@ -165,6 +182,7 @@ def confirm(board: Board) -> None:
         raise WulflingError("the rules from before were back already")
 
 
+_RULE = re.compile(r"(tcp|udp) dport ([0-9]+) ")
 _ARM = ("systemd-run", "--quiet", "--collect", f"--unit={REVERT}", "--timer-property=AccuracySec=1")
 
 
@@ -174,6 +192,20 @@ def _listed(board: Board) -> str | None:
     if code == NOT_FOUND:
         return None
     return out if code == 0 else ""
+
+
+def _listening(board: Board) -> Iterator[str]:
+    """The ports that take packets from outside (proc_net_tcp(5)), without those that a program
+    was given at random, and rpcbind's, which is closed anyway."""
+    found = set()
+    for name, state in (("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")):
+        for words in map(str.split, board.lines(f"/proc/net/{name}")[1:]):
+            address, _, number = words[1].partition(":")
+            port = int(number, 16)
+            outside = address != LOOPBACK_6 and not address.endswith(LOOPBACK_4)
+            if words[3] == state and outside and port < RANDOM and port != RPCBIND:
+                found.add((port, name.rstrip("6")))
+    return (f"{port}/{protocol}" for port, protocol in sorted(found))
 
 
 def _again(listed: str) -> str:

@@ -54,7 +54,7 @@ def converging(board: Board, answers: Answers) -> None:
     answers[DISARM] = (5, f"Unit {REVERT}.timer not loaded.")
     answers["nft", "-c", "-f", new] = ""
     arm = ("systemd-run", "--quiet", "--collect", f"--unit={REVERT}")
-    when = ("--timer-property=AccuracySec=1", "--on-active=60")
+    when = ("--timer-property=AccuracySec=1", "--on-active=120")
     armed = (*arm, *when, "nft", "-f", before)
     answers[armed] = ""
     answers["nft", "-f", new] = ""
@@ -82,11 +82,15 @@ def test_a_flushed_table_is_a_difference(kept: Board, answers: Answers) -> None:
     assert not WISH.observe(kept).loaded
 
 
-def test_before_nft_is_installed_it_is_pending(board: Board, answers: Answers) -> None:
-    answers[LIST] = (127, "no nft")
+def test_before_nft_is_installed_a_plan_knows_that_nothing_is_loaded(
+    board: Board, answers: Answers
+) -> None:
+    answers[LIST] = answers[CHECK] = (127, "no nft")
+    assert WISH.observe(board) == Firewall(rules="", loaded=False, boots=False)
+    assert NO_FIREWALL.observe(board) == NO_FIREWALL
+    board.applying = True
     with pytest.raises(NotYet, match="packages:apt"):
         WISH.observe(board)
-    assert NO_FIREWALL.observe(board) == NO_FIREWALL
 
 
 @pytest.mark.parametrize("why", ["Operation not supported", "No such file or directory"])
@@ -160,3 +164,34 @@ def test_it_is_taken_away_whole(kept: Board, answers: Answers) -> None:
     answers[LIST] = NONE
     assert NO_FIREWALL.observe(kept) == NO_FIREWALL
     assert not kept.path(RULES).exists()
+
+
+TCP = """  sl  local_address rem_address   st tx_queue rx_queue tr
+   0: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000
+   1: 0100007F:0CEA 00000000:0000 0A 00000000:00000000 00:00000000
+   2: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000
+   3: 0100000A:01BB 0200000A:C001 01 00000000:00000000 00:00000000
+   4: 00000000:C000 00000000:0000 0A 00000000:00000000 00:00000000
+   5: 00000000:006F 00000000:0000 0A 00000000:00000000 00:00000000
+"""
+UDP6 = """  sl  local_address                         remote_address   st
+   0: 00000000000000000000000000000000:0035 00000000000000000000000000000000:0000 07
+   1: 00000000000000000000000001000000:0143 00000000000000000000000000000000:0000 07
+"""
+
+
+def test_a_plan_names_what_listens_and_would_be_closed(
+    board: Board, root: Path, answers: Answers
+) -> None:
+    """Not what loopback alone reaches, what the rules know, connections, or random ports."""
+    (root / "proc/net").mkdir()
+    (root / "proc/net/tcp").write_text(TCP)
+    (root / "proc/net/udp6").write_text(UDP6)
+    answers[LIST] = NONE
+    answers[CHECK] = ""
+    wish = Firewall(rules="table inet wulfling\ntcp dport 22 accept\n")
+    lines = [line for line in wish.difference(wish.observe(board)) if "closes" in line]
+    assert lines == [
+        "  closes 53/udp, which listens here: `firewall: {open: [53/udp]}` keeps it",
+        "  closes 80/tcp, which listens here: `firewall: {open: [80/tcp]}` keeps it",
+    ]
