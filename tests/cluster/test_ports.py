@@ -12,6 +12,7 @@ from boards import Cluster
 
 from wulfling import spec
 from wulfling.model.ports import Who, ports
+from wulfling.node.resources.firewall import RULES, UNIT, WANTED
 
 pytestmark = pytest.mark.lab
 
@@ -190,3 +191,22 @@ def test_rules_come_back_on_a_board_when_the_operator_is_cut_off(cluster: Cluste
 def test_rules_stay_on_a_board_when_somebody_has_come_in_anew(cluster: Cluster) -> None:
     said = cluster.on("filenode01", f"python3 - <<'PYTHON'\n{CONFIRMED}\nPYTHON")
     assert said.splitlines() == ["accept True", "the rules from before were back already"]
+
+
+def test_the_unit_loads_what_was_kept_at_boot(cluster: Cluster) -> None:
+    """Its file, its place in the boot, and that without rules it has nothing to do."""
+    table = "table bridge wulfling\ndelete table bridge wulfling\ntable bridge wulfling {\n}\n"
+    said = cluster.on(
+        "filenode01",
+        f"""
+        unit={UNIT} rules={RULES} wanted={WANTED}
+        systemd-analyze verify /etc/systemd/system/$unit 2>&1 | grep -F $unit || true
+        systemctl start $unit; systemctl is-active $unit || true
+        mkdir -p ${{rules%/*}}; printf '%s' '{table}' > $rules
+        systemctl enable --now --quiet $unit; systemctl is-active $unit
+        test -L $wanted && nft list tables
+        systemctl disable --now --quiet $unit
+        test ! -L $wanted && rm $rules && nft delete table bridge wulfling
+        """,
+    )
+    assert said.split() == ["inactive", "active", "table", "bridge", "wulfling"]
