@@ -57,11 +57,13 @@ READY = "echo ready\nexec cat\n"
 # A server that tells whoever calls which address the call came from.
 SERVER = """
 import socket, sys
-server = socket.create_server(("0.0.0.0", int(sys.argv[1])))
+server = socket.create_server(
+    ("::", int(sys.argv[1])), family=socket.AF_INET6, dualstack_ipv6=True
+)
 print("ready", flush=True)
 while True:
     caller, peer = server.accept()
-    caller.sendall(peer[0].encode())
+    caller.sendall(peer[0].removeprefix("::ffff:").encode())
     caller.close()
 """
 

@@ -42,6 +42,7 @@ VERBS = {
     "upgrade": ("upgrade", "Install newer packages, one board after the other."),
     "user": ("user", "People: add, import a class, remove, list."),
     "usage": ("usage", "Show who used how much, by person and by account."),
+    "remote": ("remote", "Laptops and phones that reach the head from anywhere."),
     "lab": ("lab", "Virtual boards on this PC: up, down, cut, replace, list, console, destroy."),
 }
 

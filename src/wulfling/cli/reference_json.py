@@ -12,12 +12,14 @@ import click
 
 from wulfling.bringup.adopt import Adopted
 from wulfling.bringup.discover import Found, Machine
-from wulfling.cli import causes, discover, explain, jobs, show, usage, user
+from wulfling.cli import causes, discover, explain, jobs, remote, show, usage, user
 from wulfling.cli.markdown import Lines, code, table
 from wulfling.converge.status import NodeStatus
 from wulfling.day2.people import Standing
 from wulfling.day2.usage import summed
+from wulfling.day2.wireguard import Sighting
 from wulfling.jobs.queue import Listed
+from wulfling.model.cluster import Device
 from wulfling.model.finding import Finding, Verdict
 from wulfling.model.plan import Plan, Status, Step
 from wulfling.node.resources.directory import Directory
@@ -139,6 +141,11 @@ def lines() -> Lines:
     account = Step("rpnode02", "admin account", Status.CHANGED)
     adopted = Adopted("rpnode02", "10.0.0.2", f"SHA256:{'A' * 43}", (account,), None)
     person = Standing("kim", 34817, "school", {"cpu": 4, "mem": 1024}, 10240, 1, 3, 1, 0)
+    laptop = Device(
+        "laptop", IPv4Address("10.88.0.2"), "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="
+    )
+    seen = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+    sighting = Sighting(laptop, True, seen, "203.0.113.9:41820", 18244, 9420)
     month = [datetime(2026, number, 1, tzinfo=timezone.utc) for number in (3, 4)]
     used = summed("school|kim|COMPLETED|3600|14400|cpu=4,mem=1G", *month).as_json()
     listed = Listed("42", "wave", "RUNNING", "0:07", "rpnode02", "", "2026-01-02T03:04:05", "")
@@ -159,6 +166,7 @@ def lines() -> Lines:
         ("discover", "a list, all machines by their addresses", discover.KEYS, found),
         ("adopt", "a list, the boards in the file's order", _ADOPT, adopted.as_json()),
         ("user list", "a list, people in the file's order", user.KEYS, person.as_json()),
+        ("remote list", "a list, devices in the file's order", remote.KEYS, sighting.as_json()),
         ("lab list", "a list, every board of every lab", _LAB, _LAB_ROW),
     )
     yield from _told("usage", "`usage -o json`:", usage.KEYS, used)

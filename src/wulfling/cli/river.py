@@ -118,8 +118,8 @@ def talk(
 ) -> Outcome:
     """Hold one conversation with all boards and return what came of it. With a ``scope`` it is
     about the resources alone whose keys begin like that."""
-    errand, cluster = errand_of(prepared, scope)
-    with Progress([node.name for node in cluster().nodes], shown=show_progress) as progress:
+    errand, _ = errand_of(prepared, scope)
+    with Progress(list(prepared.addresses), shown=show_progress) as progress:
 
         async def converse() -> Outcome:
             return await verb(errand, Ssh(), progress.take)

@@ -19,12 +19,14 @@ from wulfling.components import (
     munge,
     package_cache,
     quota,
+    remote,
     repository,
     router,
     slurm,
     software,
     storage,
     system,
+    tailscale,
     upkeep,
 )
 from wulfling.model.cluster import Cluster, Node
@@ -54,6 +56,8 @@ COMPONENTS = (
     Component("access", access.resources),
     Component("router", router.resources),
     Component("dhcp", dhcp.resources),
+    Component("remote", remote.resources),
+    Component("tailscale", tailscale.resources, tailscale.before),
     Component("package_cache", package_cache.resources),
     Component("storage", storage.resources),
     Component("software", software.resources),
@@ -75,6 +79,9 @@ PEOPLE = (
     f"file:{HEALTH_CHECK}",  # it names everybody whose number it looks at
 )
 """How the keys begin of what people are made of: the scope of an apply that is about them."""
+
+DEVICES = (f"file:{remote.PEERS_FILE}", f"service:{remote.UNIT}")
+"""The same of the devices that may come in from outside."""
 
 
 def compile_cluster(cluster: Cluster) -> Mapping[str, tuple[Resource, ...]]:

@@ -189,6 +189,39 @@ class Firewall:
 
 
 @dataclass(frozen=True)
+class Device:
+    """A laptop or a phone that may come in from outside. Its private key is nowhere here."""
+
+    name: str
+    address: IPv4Address  # inside the tunnel
+    key: str  # public, as wg(8) writes it
+
+
+@dataclass(frozen=True)
+class Wireguard:
+    """The way in from outside, at the head."""
+
+    endpoint: str  # where devices find the head: name or address, and perhaps another port
+    port: int  # UDP, on the head
+    network: IPv4Network  # of the tunnel; the head has its first address
+    to_boards: bool  # whether devices reach the other boards, too
+    devices: tuple[Device, ...] = ()
+
+    @property
+    def head(self) -> IPv4Address:
+        """The head's address in the tunnel."""
+        return self.network[1]
+
+
+@dataclass(frozen=True)
+class Tailscale:
+    """The head's place in a network of Tailscale."""
+
+    tag: str  # what the head is there, "tag:wulfling"
+    version: str = ""  # how the package's version begins; "": the newest
+
+
+@dataclass(frozen=True)
 class Secrets:
     """Made once, kept on the head with mode 0600, streamed over SSH, never shown."""
 
@@ -215,6 +248,8 @@ class Cluster:
     cards: Cards = Cards()
     gateway: Gateway = Gateway()
     firewall: Firewall | None = Firewall()  # None: the file says false
+    wireguard: Wireguard | None = None  # None: nobody comes in from outside
+    tailscale: Tailscale | None = None
 
     @property
     def software(self) -> str:

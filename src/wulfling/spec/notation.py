@@ -6,6 +6,7 @@ Every function takes the text that stands in the file and returns the value, or 
 
 from __future__ import annotations
 
+import base64
 import re
 from ipaddress import IPv4Address, IPv4Network
 
@@ -251,6 +252,52 @@ def interface(text: str) -> str:
         raise Refused("lo leads nowhere but to the board itself", "write one such as wlan0 or eth1")
     if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9_.-]{0,14}", text):
         raise Refused(f"{show(text)} is no network interface", "write one such as wlan0 or eth1")
+    return text
+
+
+def endpoint(text: str) -> str:
+    """Where a device finds the head from outside: a host's name or IPv4 address, with a port if
+    it is not the one that the head listens on."""
+    host, colon, port = text.partition(":")
+    if colon:
+        whole_number(port, 1, 65_535)
+    if re.fullmatch(r"[0-9.]+", host):
+        address(host)
+    elif not all(_LABEL.fullmatch(label) for label in host.lower().split(".")):
+        raise Refused(f"{show(text)} is no host", "write one such as home.example.org")
+    return text
+
+
+def device_name(text: str) -> str:
+    """The name of a laptop or a phone, short enough for a network interface of that name."""
+    if not re.fullmatch("[a-z][a-z0-9-]{0,14}", text):
+        raise Refused(
+            f"{show(text)} cannot be a device's name",
+            "use a-z, 0-9 and '-', a letter first, at most 15 characters",
+        )
+    return text
+
+
+def wireguard_key(text: str) -> str:
+    """A public key as `wg pubkey` prints it: 32 bytes in base64. It is never quoted, because a
+    private one looks the same."""
+    whole = re.fullmatch("[A-Za-z0-9+/]{43}=", text)
+    if whole is None or base64.b64encode(base64.b64decode(text)).decode() != text:
+        raise Refused("this is no key of WireGuard", "it has 44 characters, and '=' is the last")
+    return text
+
+
+def tailscale_tag(text: str) -> str:
+    """A tag of Tailscale's policy file."""
+    if not re.fullmatch("tag:[A-Za-z][A-Za-z0-9-]{0,49}", text):
+        raise Refused(f"{show(text)} is no tag", "write one such as tag:wulfling")
+    return text
+
+
+def tailscale_version(text: str) -> str:
+    """How a version of Tailscale begins, at least two numbers of it."""
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,4}){1,2}", text):
+        raise Refused(f"{show(text)} is no version", "write one such as 1.90.8")
     return text
 
 

@@ -13,6 +13,7 @@ from wulfling.errors import WulflingError
 from wulfling.model.cluster import (
     Cards,
     Cluster,
+    Device,
     Firewall,
     Gateway,
     Hardware,
@@ -24,6 +25,8 @@ from wulfling.model.cluster import (
     Share,
     Slurm,
     SlurmBuild,
+    Tailscale,
+    Wireguard,
 )
 from wulfling.spec import notation, releases
 from wulfling.spec.members import Member, members, network_of
@@ -78,6 +81,8 @@ def resolve(
         cards=_cards(spec.cards),
         gateway=_gateway(spec.gateway, virtual),
         firewall=Firewall(spec.firewall.ssh, spec.firewall.open) if spec.firewall else None,
+        wireguard=_wireguard(spec, virtual),
+        tailscale=_tailscale(spec, virtual),
     )
     releases.check(cluster)
     return cluster
@@ -233,6 +238,26 @@ def _gateway(gateway: GatewaySpec, virtual: bool) -> Gateway:
         dhcp=gateway.dhcp,
         uplink=gateway.uplink,
     )
+
+
+def _wireguard(spec: Spec, virtual: bool) -> Wireguard | None:
+    way = spec.remote.wireguard
+    if way is None:
+        return None
+    devices = (Device(name, one.address, one.key) for name, one in spec.devices.items())
+    return Wireguard(
+        endpoint=way.endpoint,
+        port=way.port,
+        network=way.network,
+        # What is passed on has to be filtered, and virtual boards have no nftables.
+        to_boards=way.reach == "cluster" and not virtual,
+        devices=tuple(devices),
+    )
+
+
+def _tailscale(spec: Spec, virtual: bool) -> Tailscale | None:
+    way = spec.remote.tailscale
+    return None if way is None or virtual else Tailscale(way.tag, way.version)
 
 
 def _limits(limits: LimitSpec) -> tuple[tuple[str, int], ...]:

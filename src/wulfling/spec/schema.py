@@ -22,7 +22,9 @@ from wulfling.spec.values import (
     ClusterName,
     Count,
     Country,
+    DeviceName,
     Domain,
+    Endpoint,
     Flag,
     Interface,
     Json,
@@ -37,6 +39,8 @@ from wulfling.spec.values import (
     NodeSet,
     OpenPort,
     PartitionName,
+    Port,
+    Reach,
     Release,
     SharePath,
     Size,
@@ -44,11 +48,14 @@ from wulfling.spec.values import (
     SlurmSource,
     SlurmValue,
     SlurmVersion,
+    TailscaleTag,
+    TailscaleVersion,
     Time,
     Timezone,
     Uid,
     UserName,
     Version,
+    WireguardKey,
 )
 
 
@@ -281,6 +288,69 @@ class FirewallSpec(Part):
     )
 
 
+class WireguardSpec(Part):
+    """WireGuard on the head: who is in `devices` reaches it from anywhere, and nobody else does."""
+
+    endpoint: Endpoint = Field(
+        description="Name or IPv4 address where devices find the head from outside: the home's own,"
+        " or that of a router which passes the port on. With a port, if it is another than `port`.",
+        examples=["home.example.org", "203.0.113.7:40000"],
+    )
+    port: Port = Field(51820, description="UDP port that the head listens on.")
+    network: Network = Field(
+        "10.88.0.0/24",
+        validate_default=True,
+        description="Network of the tunnel, for the head and the devices; the head has its first"
+        " address. No other network of the head or the devices can be the same.",
+    )
+    reach: Reach = Field(
+        "head",
+        description="`head`: devices reach SSH on the head. `cluster`: and on the other boards, to"
+        " which the head passes them on under its own address.",
+    )
+
+
+class TailscaleSpec(Part):
+    """Tailscale on the head: a tunnel by a vendor's servers, where no port can be opened."""
+
+    tag: TailscaleTag = Field(
+        "tag:wulfling",
+        description="What the head is in the tailnet. A tag has an owner in the tailnet's policy,"
+        " and no person's login; rules there name it.",
+    )
+    version: TailscaleVersion = Field(
+        "",
+        description="How the version of the package has to begin. Default: the newest when it is"
+        " installed.",
+        examples=["1.90.8"],
+    )
+
+
+class RemoteSpec(Part):
+    """The way in from outside. None, unless the file says so."""
+
+    wireguard: WireguardSpec | None = Field(
+        None, description="A tunnel of your own, without anybody's servers. Default: none."
+    )
+    tailscale: Annotated[TailscaleSpec | None, Block({})] = Field(
+        None,
+        description="A tunnel by Tailscale's servers, which needs no open port. Default: none.",
+    )
+
+
+class DeviceSpec(Part):
+    """A laptop or a phone. `wulfling remote add-device` writes this, and makes the key."""
+
+    address: Address = Field(
+        description="Its address in the tunnel, in `network` of `wireguard`.",
+        examples=["10.88.0.2"],
+    )
+    key: WireguardKey = Field(
+        description="Its public key. The private one is on the device alone.",
+        examples=["hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="],
+    )
+
+
 class Spec(Part):
     """A cluster file."""
 
@@ -335,6 +405,12 @@ class Spec(Part):
         validate_default=True,
         description="Who may reach the boards' ports: by default ssh from anywhere, and what the"
         " roles need from the cluster's boards alone. `false`: no firewall.",
+    )
+    remote: Annotated[RemoteSpec, Block({})] = Field(
+        {}, validate_default=True, description="The way in from outside."
+    )
+    devices: Annotated[Mapping[DeviceName, DeviceSpec], Block({})] = Field(
+        {}, description="Which laptops and phones may come in from outside, by name."
     )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from wulfling.errors import BadFile, WulflingError
-from wulfling.spec import gateway, people, rules
+from wulfling.spec import gateway, people, remote, rules
 from wulfling.spec.document import Document, Loc
 from wulfling.spec.draft import Draft
 from wulfling.spec.people import KeyFiles, read_keys
@@ -34,6 +34,9 @@ _STAND_INS: Mapping[Loc, object] = {
     ("cluster",): "cluster",
     ("nodes",): {},
     ("nodes", "*", "address"): "192.0.2.1",
+    ("remote", "*", "endpoint"): "192.0.2.1",
+    ("devices", "*", "address"): "192.0.2.1",
+    ("devices", "*", "key"): "A" * 43 + "=",
 }
 
 # Words of neighbours' formats that no likeness of letters would lead to.
@@ -44,6 +47,8 @@ _MISSING = {
     "cluster": "name it: `cluster: raspi-hpc`",
     "nodes": "add `nodes:` and under it `rpnode01: {address: 10.0.0.1}`",
     "address": "add `address: 10.0.0.1`",
+    "endpoint": "add `endpoint: home.example.org`, where devices find the head from outside",
+    "key": "take the device out, then: wulfling remote add-device",
 }
 
 
@@ -60,7 +65,7 @@ def check(document: Document) -> tuple[Spec, tuple[WulflingError, ...]]:
         raise BadFile([newer.error(document.name)])
     keys = read_keys(draft)
     problems += keys.problems
-    for rule in (*rules.RULES, *gateway.RULES, *people.RULES):
+    for rule in (*rules.RULES, *gateway.RULES, *people.RULES, *remote.RULES):
         problems += rule(draft)
     problems = sorted(dict.fromkeys(problems), key=lambda problem: problem.place)
     errors = [problem.error(document.name) for problem in problems if not problem.warning]

@@ -236,4 +236,19 @@ Timezone = Annotated[str, Written(notation.timezone, _json("string", pattern="^[
 Interface = Annotated[
     str, Written(notation.interface, _json("string", pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$"))
 ]
+Port = Annotated[int, _number(1, 65_535)]
+Endpoint = Annotated[str, Written(notation.endpoint, _json("string", pattern="^[A-Za-z0-9.-]+"))]
+Reach = Annotated[Literal["head", "cluster"], _one_of("reach", "head", "cluster")]
+DeviceName = Annotated[
+    str, Written(notation.device_name, _json("string", pattern="^[a-z][a-z0-9-]{0,14}$"))
+]
+TailscaleTag = Annotated[
+    str, Written(notation.tailscale_tag, _json("string", pattern="^tag:[A-Za-z][A-Za-z0-9-]*$"))
+]
+TailscaleVersion = Annotated[
+    str, Written(notation.tailscale_version, _json("string", pattern=r"^[0-9]+\.[0-9.]+$"))
+]
+WireguardKey = Annotated[
+    str, Written(notation.wireguard_key, _json("string", pattern="^[A-Za-z0-9+/]{43}=$"))
+]
 Country = Annotated[str, Written(notation.country, _json("string", pattern="^[A-Z]{2}$"))]

@@ -16,6 +16,7 @@ from wulfling.node.resources.file import File
 from wulfling.node.resources.firewall import Firewall
 from wulfling.node.resources.hostname import Hostname
 from wulfling.node.resources.kernel import KernelFlags
+from wulfling.node.resources.keyring import Keyring
 from wulfling.node.resources.link import Link
 from wulfling.node.resources.packages import Packages
 from wulfling.node.resources.quota import Quota
@@ -40,6 +41,7 @@ KINDS: dict[str, type[Resource]] = {
         Group,
         Hostname,
         KernelFlags,
+        Keyring,
         Link,
         Packages,
         Quota,
