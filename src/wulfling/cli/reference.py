@@ -272,8 +272,8 @@ def _errors() -> Iterator[type[errors.WulflingError]]:
 
 def _ports() -> Lines:
     yield "What listens on which board, for whom and why. The firewall's rules are made of this"
-    yield "table, and a test asks boards whether anything else listens. `anybody` are those that"
-    yield "`firewall: {ssh: ...}` names, where the file does."
+    yield "table, and a test asks boards whether anything else listens. Anybody may try to log in,"
+    yield "unless `firewall: {ssh: ...}` names who."
     yield ""
     header = ("port", "listens", "on", "for", "why")
     rows = [

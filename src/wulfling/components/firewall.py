@@ -96,9 +96,9 @@ def _allow(cluster: Cluster, port: Port) -> Iterator[str]:
     assert cluster.firewall
     if port.who is Who.MEMBERS:
         yield f"ip saddr @members {accept}"
-    elif port.who is Who.LINK or (port.who is Who.ANYBODY and not cluster.firewall.ssh):
+    elif port.who is Who.LINK or (port.who is Who.LOGIN and not cluster.firewall.ssh):
         yield accept
-    elif port.who is Who.ANYBODY:
+    elif port.who is Who.LOGIN:
         yield f"ip saddr @members {accept}"
         networks = ", ".join(map(str, cluster.firewall.ssh))
         yield f"ip saddr {{ {networks} }} {accept}"

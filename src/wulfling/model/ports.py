@@ -13,7 +13,7 @@ from wulfling.model.cluster import Cluster, Node, Role
 class Who(str, Enum):
     """Whose packets a port takes."""
 
-    ANYBODY = "anybody"  # or who the file's `firewall: {ssh: ...}` names
+    LOGIN = "who may log in"  # anybody, or whom the file's `firewall: {ssh: ...}` names
     LINK = "whoever is on its network"  # boards that have no address yet, and names asked of all
     MEMBERS = "the cluster's boards"
     ITSELF = "the board itself"  # bound to loopback: no rule needed, none given
@@ -87,7 +87,7 @@ WITH_SLURM = f"{HEAD}, with Slurm"
 WITH_DHCP = f"{HEAD}, with `gateway: {{dhcp: true}}`"
 
 PORTS = (
-    Port(TCP, "22", "sshd", Who.ANYBODY, "the way in: keys and trusted boards only", EVERY, _every),
+    Port(TCP, "22", "sshd", Who.LOGIN, "the way in: keys and trusted boards only", EVERY, _every),
     Port(UDP, "123", "chronyd", Who.MEMBERS, "the boards ask the head for the time", HEAD, _head),
     Port(UDP, "323", "chronyd", Who.ITSELF, "chronyc asks how the clock is", EVERY, _every),
     Port(UDP, "5353", "avahi-daemon", Who.LINK, "`ssh pi1.local`, if the system came with it",
