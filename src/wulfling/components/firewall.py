@@ -96,9 +96,14 @@ def _allow(cluster: Cluster, port: Port) -> Iterator[str]:
     assert cluster.firewall
     if port.who is Who.MEMBERS:
         yield f"ip saddr @members {accept}"
-    elif port.who is Who.LINK or (port.who is Who.LOGIN and not cluster.firewall.ssh):
+    elif port.who in (Who.LINK, Who.ANYBODY) or (
+        port.who is Who.LOGIN and not cluster.firewall.ssh
+    ):
         yield accept
     elif port.who is Who.LOGIN:
         yield f"ip saddr @members {accept}"
-        networks = ", ".join(map(str, cluster.firewall.ssh))
+        tunnel = (cluster.wireguard.network,) if cluster.wireguard else ()
+        networks = ", ".join(map(str, (*cluster.firewall.ssh, *tunnel)))
         yield f"ip saddr {{ {networks} }} {accept}"
+        if cluster.tailscale:
+            yield f'iifname "tailscale0" {accept}'

@@ -4,7 +4,7 @@ the reference page and the test that asks the boards what listens there."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from wulfling.model.cluster import Cluster, Node, Role
@@ -14,6 +14,7 @@ class Who(str, Enum):
     """Whose packets a port takes."""
 
     LOGIN = "who may log in"  # anybody, or whom the file's `firewall: {ssh: ...}` names
+    ANYBODY = "anybody"
     LINK = "whoever is on its network"  # boards that have no address yet, and names asked of all
     MEMBERS = "the cluster's boards"
     ITSELF = "the board itself"  # bound to loopback: no rule needed, none given
@@ -31,6 +32,7 @@ class Port:
     why: str
     on: str
     has: Callable[[Cluster, Node], bool]
+    said: Callable[[Cluster], str] | None = None  # the number, where the file may say another
 
     def covers(self, protocol: str, number: int) -> bool:
         """Whether this is the row of that port."""
@@ -77,6 +79,19 @@ def _built(cluster: Cluster, node: Node) -> bool:
     return build is not None and bool(build.repositories) and node.name == cluster.head
 
 
+def _wireguard(cluster: Cluster, node: Node) -> bool:
+    return cluster.wireguard is not None and node.name == cluster.head
+
+
+def _wireguard_port(cluster: Cluster) -> str:
+    assert cluster.wireguard
+    return str(cluster.wireguard.port)
+
+
+def _tailscale(cluster: Cluster, node: Node) -> bool:
+    return cluster.tailscale is not None and node.name == cluster.head
+
+
 def _dhcp(cluster: Cluster, node: Node) -> bool:
     return cluster.gateway.dhcp and node.name == cluster.head
 
@@ -112,6 +127,11 @@ PORTS = (
     Port(TCP, "53", "dnsmasq", Who.MEMBERS, "the boards' names", WITH_DHCP, _dhcp),
     Port(UDP, "53", "dnsmasq", Who.MEMBERS, "the boards' names", WITH_DHCP, _dhcp),
     Port(UDP, "67", "dnsmasq", Who.LINK, "a board that asks has no address yet", WITH_DHCP, _dhcp),
+    Port(UDP, "51820", "WireGuard", Who.ANYBODY, "devices of the file; it answers nobody else",
+         f"{HEAD}, with `remote: {{wireguard: ...}}`; or the port that the file names", _wireguard,
+         _wireguard_port),
+    Port(UDP, "41641", "tailscaled", Who.ANYBODY, "a straight way to a device, where there is one",
+         f"{HEAD}, with `remote: {{tailscale: ...}}`", _tailscale),
     Port(TCP, "1024-65535", "people's programs", Who.MEMBERS,
          "ranks of MPI, srun and the like take any port that is free",
          "compute and login nodes; without Slurm every board", _programs),
@@ -126,4 +146,5 @@ PORTS = (
 
 def ports(cluster: Cluster, node: Node) -> tuple[Port, ...]:
     """The rows that hold for one board."""
-    return tuple(port for port in PORTS if port.has(cluster, node))
+    rows = (port for port in PORTS if port.has(cluster, node))
+    return tuple(replace(row, number=row.said(cluster)) if row.said else row for row in rows)
