@@ -50,6 +50,7 @@ TRIED = (
     (22, "filenode01", True, True),
     (6817, "rpnode01", True, False),
     (6819, "rpnode01", True, False),
+    (3306, "filenode01", False, False),
     (6818, "rpnode02", True, False),
     (50123, "rpnode02", True, False),  # a rank of MPI
     (29500, "rpnode02", True, False),  # and what people's programs choose themselves

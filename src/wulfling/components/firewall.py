@@ -51,7 +51,7 @@ table inet wulfling {{
         ct state established,related accept
         ct state invalid drop
         iifname "lo" accept
-        meta l4proto {{ icmp, ipv6-icmp }} accept
+        meta l4proto {{ icmp, igmp, ipv6-icmp }} accept
 {rules}
         counter comment "what nobody has asked for"
     }}

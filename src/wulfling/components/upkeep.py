@@ -45,6 +45,12 @@ APT::Periodic::Update-Package-Lists "1";
 APT::Periodic::Unattended-Upgrade "1";
 """
 
+UNITS = {
+    "apt-daily.timer": "fetches the lists once a day, at a time of its own on each board",
+    "apt-daily-upgrade.timer": "installs what they have",
+    "unattended-upgrades.service": "has a board that is switched off end an installation first",
+}
+
 # journald would take a tenth of the disk, and on a small card that is what a job needs.
 JOURNAL_TEXT = """[Journal]
 SystemMaxUse=200M
@@ -55,15 +61,16 @@ MaxRetentionSec=3month
 
 
 def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
-    """The same on every board. Virtual ones, which live for an hour, look for no updates."""
+    """The same on every board. Virtual ones, which live for an hour and have little memory, look
+    for no updates."""
     yield Packages(names=("unattended-upgrades",), why="security updates, every day")
     yield File(
         path=APT_FILE,
         content=APT_TEXT.format(held="\n".join(f'    "{name}";' for name in HELD)),
         why="security updates alone, and never what boards have to agree on or jobs run in",
     )
-    for unit in () if cluster.virtual else ("apt-daily.timer", "apt-daily-upgrade.timer"):
-        yield Service(unit=unit, why="looks once a day, at a time of its own on each board")
+    for unit, why in UNITS.items():
+        yield Service(unit=unit, enabled=not cluster.virtual, running=not cluster.virtual, why=why)
     journal = File(
         path=JOURNAL_FILE,
         content=JOURNAL_TEXT,

@@ -334,7 +334,7 @@ def units(resources: tuple[Resource, ...]) -> set[str]:
 
 ON_EVERY_BOARD = {
     *("chrony.service", "ssh.service", "systemd-journald.service"),
-    *("apt-daily.timer", "apt-daily-upgrade.timer"),
+    *("apt-daily.timer", "apt-daily-upgrade.timer", "unattended-upgrades.service"),
 }
 ON_THE_HEAD = {"munge.service", "mariadb.service", "slurmdbd.service", "slurmctld.service"}
 ON_A_WORKER = {"munge.service", "slurmd.service", "home.automount"}

@@ -22,7 +22,7 @@ from wulfling.components.slurm_conf import cgroup_conf, slurm_conf
 from wulfling.components.upkeep import HELD
 from wulfling.converge.checks import diagnose
 from wulfling.converge.evidence import Evidence
-from wulfling.model.cluster import Cluster
+from wulfling.model.cluster import Cluster, Repository, SlurmBuild
 from wulfling.model.health import Health
 from wulfling.model.ports import PORTS, Who
 from wulfling.model.resource import Resource
@@ -142,6 +142,17 @@ def test_s05_nothing_from_the_internet_is_run_as_it_comes(cluster: Cluster, node
         if source.path.startswith("/etc/apt/sources.list.d/"):
             assert re.search("^Signed-By: (/etc/apt|/usr/share)/keyrings/", source.content, re.M)
         assert "trusted=yes" not in source.content.lower().replace(" ", "")
+
+
+def test_s05_a_repository_of_ones_own_is_signed(cluster: Cluster) -> None:
+    assert cluster.slurm
+    own = Repository("bookworm", "arm64", (("slurmd.deb", "f" * 64),), "index", "release")
+    build = SlurmBuild("24.11.5", "trixie", key="KEY", repositories=(own,))
+    built = replace(cluster, slurm=replace(cluster.slurm, build=build))
+    source = file(built, "two", "/etc/apt/sources.list.d/wulfling.sources")
+    assert source is not None
+    assert "\nSigned-By: /etc/apt/keyrings/wulfling.asc\n" in source.content
+    assert "trusted" not in source.content.lower()
 
 
 @every_node
