@@ -83,8 +83,7 @@ def add_device(file: Path, name: str, endpoint: str, qr: bool, out: Path | None)
     _hand_out(file, document, name, private, head_key=key, place=place)
     code = _follow(file)
     if code:
-        again = "add-device" if place is None else f"add-device {name}"
-        click.echo(f"next: wulfling -f {file} remote {again}   # again", err=True)
+        click.echo(f"{name} is not let in yet; next: wulfling -f {file} apply", err=True)
     elif place:
         click.echo(f"{place}: for {name} alone; whoever has it comes in as {name}")
         click.echo(f"next: take it to {name}, then there: wg-quick up ./{place.name}", err=True)
