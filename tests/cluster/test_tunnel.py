@@ -87,7 +87,7 @@ def comes_in(head: Head, address: str) -> str:
 def head() -> Iterator[Head]:
     """The head's tunnel with both devices, and a board whose way out is the head."""
     if not os.access("/dev/net/tun", os.W_OK) and not Path("/sys/module/wireguard").exists():
-        pytest.fail("/dev/net/tun cannot be opened: sudo modprobe tun")
+        pytest.fail("/dev/net/tun cannot be opened: sudo modprobe tun; sudo chmod 666 /dev/net/tun")
     with two_sided_head() as found:
         put(found, cluster("tablet", "phone"))
         found.run("head", "sysctl", "-qw", "net.ipv4.ip_forward=1")

@@ -20,6 +20,7 @@ from wulfling.node.resources.file import File
 from wulfling.node.resources.firewall import Firewall
 from wulfling.node.resources.hostname import Hostname
 from wulfling.node.resources.kernel import KernelFlags
+from wulfling.node.resources.keyring import Keyring
 from wulfling.node.resources.link import Link
 from wulfling.node.resources.packages import Packages
 from wulfling.node.resources.quota import Quota
@@ -42,6 +43,7 @@ ONE_OF_EACH: tuple[Resource, ...] = (
     Group(group="g", gid=1),
     Hostname(value="rpnode01"),
     KernelFlags(file="/boot/cmdline.txt", flags=("a=1", "b")),
+    Keyring(path="/k", fingerprint="F", url="https://example.org/k"),
     Link(path="/l", target="t"),
     Packages(names=("a", "b"), versions=(("a", "1-"),)),
     Quota(user="pi", limit_mb=10),
