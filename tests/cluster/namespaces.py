@@ -1,7 +1,7 @@
-"""A head with two sides, in network namespaces of this machine: what virtual boards cannot be.
+"""Boards as network namespaces of this machine, for what virtual boards cannot be.
 
-Their kernel has no nftables and they have one cable. Here the kernel, nft(8) and dnsmasq(8) are
-this machine's own; nothing of its network is touched.
+Their kernel has no nftables and they have one cable. A head with two sides, or boards on a switch:
+here the kernel, nft(8) and dnsmasq(8) are this machine's own; nothing of its network is touched.
 """
 
 from __future__ import annotations
@@ -32,9 +32,27 @@ done
 ip -n board link set eth0 address dc:a6:32:01:02:03
 ip -n internet address add 198.51.100.2/24 dev eth0
 echo 0 >/proc/sys/net/ipv4/ip_forward
-echo ready
-exec cat
 """
+
+SWITCH = """
+set -eu
+mount -t tmpfs none /run
+mkdir -p /run/netns
+ip link set lo up
+ip link add switch type bridge
+ip link set switch up
+"""
+
+PLUG = """
+ip netns add {name}
+ip link add {plug} type veth peer name eth0 netns {name}
+ip link set {plug} master switch up
+ip -n {name} link set lo up
+ip -n {name} link set eth0 up
+ip -n {name} address add {address}/24 dev eth0
+"""
+
+READY = "echo ready\nexec cat\n"
 
 # A server that tells whoever calls which address the call came from.
 SERVER = """
@@ -151,9 +169,26 @@ class Head:
 @contextmanager
 def two_sided_head() -> Iterator[Head]:
     """The namespaces; with the block they are gone."""
+    with _namespaces(SETUP) as found:
+        yield found
+
+
+@contextmanager
+def on_a_switch(addresses: Mapping[str, str]) -> Iterator[Head]:
+    """A namespace for each name, all on one switch, which is in the outer one ("head")."""
+    plugs = (
+        PLUG.format(name=name, address=address, plug=f"port{number}")
+        for number, (name, address) in enumerate(addresses.items())
+    )
+    with _namespaces(SWITCH + "".join(plugs)) as found:
+        yield found
+
+
+@contextmanager
+def _namespaces(setup: str) -> Iterator[Head]:
     # A range of users, because dnsmasq changes to another even when that one is root.
     user = ["--user", "--map-auto", "--map-root-user"] if os.getuid() else []
-    unshare = ["unshare", *user, "-n", "-m", "--propagation=private", "sh", "-c", SETUP]
+    unshare = ["unshare", *user, "-n", "-m", "--propagation=private", "sh", "-c", setup + READY]
     with subprocess.Popen(
         unshare, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

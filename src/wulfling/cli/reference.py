@@ -19,6 +19,7 @@ from wulfling.cli import causes, reference_json, show
 from wulfling.cli.main import OUTPUT_UNREAD, wulfling
 from wulfling.cli.markdown import Lines, code, prose, sentence, table
 from wulfling.converge.outcome import CHANGES
+from wulfling.model.ports import PORTS
 from wulfling.model.resource import Resource
 from wulfling.node.resources import KINDS
 from wulfling.spec.schema import json_schema
@@ -59,6 +60,7 @@ def pages() -> Mapping[str, str]:
         "cluster-file.schema.json": f"{show.as_json(json_schema())}\n",
         "exit-codes.md": _page("Exit codes", _exit_codes()),
         "json.md": _page("What `-o json` holds", reference_json.lines()),
+        "ports.md": _page("Ports", _ports()),
         "resources.md": _page("Resources", _resources()),
     }
 
@@ -263,6 +265,22 @@ def _errors() -> Iterator[type[errors.WulflingError]]:
         is_error = isinstance(value, type) and issubclass(value, errors.WulflingError)
         if is_error and "exit_code" in vars(value):
             yield value
+
+
+# Ports
+
+
+def _ports() -> Lines:
+    yield "What listens on which board, for whom and why. The firewall's rules are made of this"
+    yield "table, and a test asks boards whether anything else listens. Anybody may try to log in,"
+    yield "unless `firewall: {ssh: ...}` names who."
+    yield ""
+    header = ("port", "listens", "on", "for", "why")
+    rows = [
+        (code(f"{port.number}/{port.protocol}"), port.program, port.on, port.who.value, port.why)
+        for port in PORTS
+    ]
+    yield from table(header, rows)
 
 
 # Resources

@@ -220,6 +220,7 @@ def _tell_json(outcome: Outcome) -> None:
 def _tell_plan(outcome: Outcome, *, err: bool = False) -> None:
     for line in show.plan_lines(outcome.plan):
         click.echo(line, err=err)
+    _tell_notes(outcome)
     _tell_errors(outcome)
     changes = outcome.plan.changes
     nodes = len({step.node for step in outcome.plan.steps})
@@ -231,6 +232,11 @@ def _tell_plan(outcome: Outcome, *, err: bool = False) -> None:
     click.echo(f"{words}, fingerprint {outcome.plan.fingerprint}", err=err)
 
 
+def _tell_notes(outcome: Outcome) -> None:
+    for line in show.note_lines(outcome.plan):
+        click.echo(line, err=True)
+
+
 def _tell_apply(outcome: Outcome, file: Path) -> None:
     for node, words in outcome.repaired.items():
         for word in words:
@@ -239,6 +245,7 @@ def _tell_apply(outcome: Outcome, file: Path) -> None:
         steps = [step for step in outcome.plan.steps if step.node == node]
         changed = sum(step.status is Status.CHANGED for step in steps)
         click.echo(f"{node}: {changed} changed, {len(steps)} resources")
+    _tell_notes(outcome)
     tell_unwell(outcome)
     if outcome.exit_code == 0:
         click.echo(f"next: wulfling -f {file} verify", err=True)

@@ -43,6 +43,16 @@ def plan_lines(plan: Plan) -> Iterable[str]:
         yield click.style(f"{node}: unreachable: ", fg="red", bold=True) + reason
 
 
+def note_lines(plan: Plan) -> Iterable[str]:
+    """What somebody has to know of things that are as far as they can be."""
+    notes: dict[str, list[str]] = {}
+    for step in plan.of(Status.OK):
+        if step.message:
+            notes.setdefault(f"{step.key}: {step.message}", []).append(step.node)
+    for words, nodes in notes.items():
+        yield click.style(f"note: {', '.join(nodes)}: {words}", fg="cyan")
+
+
 def step_lines(step: Step) -> Iterable[str]:
     """One step with its difference, or with what went wrong."""
     sign, colour = SIGNS[step.status]

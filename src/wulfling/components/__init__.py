@@ -15,6 +15,7 @@ from wulfling.components import (
     accounting,
     backup,
     dhcp,
+    firewall,
     mpi,
     munge,
     package_cache,
@@ -27,6 +28,7 @@ from wulfling.components import (
     storage,
     system,
     tailscale,
+    upkeep,
 )
 from wulfling.model.cluster import Cluster, Node
 from wulfling.model.resource import Resource, digest
@@ -68,6 +70,9 @@ COMPONENTS = (
     Component("accounting", accounting.resources, accounting.before),
     Component("slurm", slurm.resources, slurm.before),
     Component("backup timers", backup.timers),
+    Component("upkeep", upkeep.resources),
+    # After all that listens: a firewall that nobody gets through ends the apply of its board.
+    Component("firewall", firewall.resources),
     # The last, because not every disk can do it, and nothing else is to wait for that.
     Component("quota", quota.resources),
 )

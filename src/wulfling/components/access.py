@@ -49,6 +49,11 @@ def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
     yield from _trust(cluster)
 
 
+def _root(cluster: Cluster) -> str:
+    """Nobody logs in as root, unless root is the account that answers before ours is there."""
+    return "prohibit-password" if cluster.login == "root" else "no"
+
+
 def admin(cluster: Cluster) -> Iterator[Resource]:
     """The account that wulfling logs in with; `card write` has a board make it at first boot."""
     home = f"/var/local/{cluster.admin}"
@@ -117,6 +122,7 @@ def _trust(cluster: Cluster) -> Iterator[Resource]:
         "HostbasedAuthentication yes\nIgnoreRhosts yes\n"
         # The first value counts, and ours is read before cloud-init's 50-cloud-init.conf.
         "PasswordAuthentication no\nKbdInteractiveAuthentication no\n"
+        f"PermitRootLogin {_root(cluster)}\nPermitEmptyPasswords no\nLoginGraceTime 30\n"
         # A laptop that falls asleep in an apply must not hold a board's lock for hours.
         "ClientAliveInterval 5\nClientAliveCountMax 3\n"
     )

@@ -10,8 +10,22 @@ from wulfling.model.resource import Resource, digest
 from wulfling.node.resources.block import Block
 from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
+from wulfling.node.resources.link import Link
 from wulfling.node.resources.packages import Packages
 from wulfling.node.resources.service import Service
+
+MOUNTD_FILE = "/etc/systemd/system/nfs-mountd.service.d/wulfling.conf"
+
+# The kernel's server asks mountd who may mount, through a file; only NFSv3 calls it on a port.
+MOUNTD_TEXT = """[Service]
+ExecStart=
+ExecStart=/usr/sbin/rpc.mountd --no-tcp --no-udp
+"""
+
+# What only NFSv3 needs. Others pull them in (nfs-server Wants them, and rpcbind's socket starts
+# it), so being disabled does not hold.
+V3_UNITS = ("rpcbind.socket", "rpcbind.service")
+V3_SERVER_UNITS = ("rpc-statd.service", "rpc-statd-notify.service")
 
 EXPORTS_FILE = "/etc/exports.d/wulfling.exports"
 
@@ -24,6 +38,8 @@ MOUNT_OPTIONS = ",".join(
         "rw",
         "hard",  # a job waits for the server rather than losing what it wrote
         "noatime",
+        "nosuid",  # root of another board could leave a program there that makes its user root
+        "nodev",
         "_netdev",
         "nofail",  # a board boots without its file server
         "x-systemd.automount",  # ... and finds it whenever it comes: boot order never matters
@@ -36,10 +52,27 @@ def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
     """Exports on the server of each share, automounts on everybody else."""
     served = [share for share in cluster.storage if share.server == node.name]
     mounted = [share for share in cluster.storage if share.server != node.name]
+    if served and len(cluster.nodes) > 1:
+        yield from _no_v3(*V3_UNITS, *V3_SERVER_UNITS)
+    elif mounted:
+        yield from _no_v3(*V3_UNITS)
     if served:
         yield from _server(cluster, node, served)
     if mounted:
         yield from _client(mounted)
+
+
+def _no_v3(*units: str) -> Iterator[Resource]:
+    """Stopped first, because a mask alone leaves running what runs."""
+    for unit in units:
+        yield Service(
+            unit=unit, enabled=False, running=False, why="NFSv3's; NFSv4 needs no port but 2049"
+        )
+        yield Link(
+            path=f"/etc/systemd/system/{unit}",
+            target="/dev/null",
+            why="masked (systemctl(1)), or nfs-server would start it again",
+        )
 
 
 def _server(cluster: Cluster, node: Node, shares: list[Share]) -> Iterator[Resource]:
@@ -67,13 +100,16 @@ def _server(cluster: Cluster, node: Node, shares: list[Share]) -> Iterator[Resou
         ),
         why="exports(5): the boards of this cluster and nobody else; their root is not ours",
     )
+    mountd = File(path=MOUNTD_FILE, content=MOUNTD_TEXT, why="rpc.mountd(8): no port for NFSv3")
     yield settings
     yield Directory(path="/etc/exports.d")
     yield exports
+    yield Directory(path=MOUNTD_FILE.rpartition("/")[0])
+    yield mountd
     yield Service(
         unit="nfs-server.service",
-        configured=digest(settings.content, exports.content),
-        watches=(settings.key, exports.key),
+        configured=digest(settings.content, exports.content, mountd.content),
+        watches=(settings.key, exports.key, mountd.key),
         why="the kernel's NFS server; it reads the exports when it starts (exportfs -r)",
     )
 

@@ -33,6 +33,9 @@ from wulfling.node.facts import from_json as hardware_of
 from wulfling.transport.link import Address, Dial, Link
 from wulfling.transport.program import program
 
+CONTACT_PATIENCE = 90.0
+"""Seconds for a new connection after a firewall was loaded; sooner than the board takes it back."""
+
 OPEN_AT_ONCE = 64
 """Connections that are being made at the same time."""
 
@@ -342,6 +345,9 @@ class Conversation:
                 assert talk.link
                 data = base64.b64encode(await self._blob(sha256)).decode()
                 await talk.link.send({"blob": sha256, "data": data})
+            case {"event": "contact"}:
+                assert talk.link
+                await talk.link.send(await self._contact(talk))
             case {"event": "health", "facts": dict(facts)}:
                 talk.health = health_of(facts)
             case {"event": "done"}:
@@ -356,6 +362,29 @@ class Conversation:
             thread = asyncio.to_thread(self._errand.blob, sha256)
             self._blobs[sha256] = asyncio.ensure_future(thread)
         return await asyncio.shield(self._blobs[sha256])
+
+    async def _contact(self, talk: _Talk) -> dict[str, Any]:
+        """Whether somebody who comes anew still gets in: the connection that is open would go on
+        through any firewall."""
+        try:
+            await asyncio.wait_for(self._confirm(talk), CONTACT_PATIENCE)
+        except asyncio.TimeoutError:
+            return {"contact": False, "because": f"nothing for {CONTACT_PATIENCE:g} s"}
+        except WulflingError as error:
+            return {"contact": False, "because": error.message}
+        return {"contact": True}
+
+    async def _confirm(self, talk: _Talk) -> None:
+        link = await self._dial.open(talk.address)
+        try:
+            await link.send({"do": "confirm"})
+            async for message in link.messages():
+                if message.get("event") == "done":
+                    return
+                self._overhear(talk, message)
+            raise NodeFailed("the node program ended too early", where=talk.node)
+        finally:
+            await link.close()
 
     async def _release(self, released: Iterable[Release]) -> None:
         for release in released:

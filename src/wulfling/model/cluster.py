@@ -223,6 +223,14 @@ class BackupSecrets:
 
 
 @dataclass(frozen=True)
+class Firewall:
+    """What the boards' firewalls let in besides what the roles need."""
+
+    ssh: tuple[IPv4Network, ...] = ()  # who may log in, besides the boards; none: anybody
+    open: tuple[tuple[str, int], ...] = ()  # ("tcp", 443): for anybody, on every board
+
+
+@dataclass(frozen=True)
 class Device:
     """A laptop or a phone that may come in from outside. Its private key is nowhere here."""
 
@@ -286,6 +294,7 @@ class Cluster:
     mpich: str = ""  # the release that all boards get where theirs cannot share a job; "": theirs
     backup: Backup | None = None
     programs: tuple[str, ...] = ()  # Debian packages for whoever uses the cluster (2-61)
+    firewall: Firewall | None = Firewall()  # None: the file says false
     wireguard: Wireguard | None = None  # None: nobody comes in from outside
     tailscale: Tailscale | None = None
 

@@ -54,8 +54,9 @@ def _no_blobs(sha256: str) -> bytes:
 class Board:
     """One machine. ``root`` is ``/`` on a real one, ``units`` are all that this run declares and
     ``declared`` every resource of it, ``applying`` says whether this run may change anything,
-    ``blob`` brings a file from the controller by its sha256, and ``say`` tells the operator
-    what something waits for."""
+    ``blob`` brings a file from the controller by its sha256, ``say`` tells the operator what
+    something waits for, and ``contact`` has the controller come in by a new connection and
+    gives "", or why it did not get through."""
 
     def __init__(
         self,
@@ -69,6 +70,7 @@ class Board:
         self.declared: Sequence[object] = ()
         self.applying = False
         self.say: Callable[[str], None] = lambda words: None
+        self.contact: Callable[[], str] = lambda: "nobody tried"
         self._answers: dict[str, object] = {}
         self._expected: dict[tuple[str, ...], Popen[str]] = {}
 

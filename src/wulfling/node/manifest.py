@@ -14,6 +14,7 @@ from wulfling.node.resources import account
 from wulfling.node.resources.blob import Blob
 from wulfling.node.resources.block import Block
 from wulfling.node.resources.file import File, sync_directory, write_atomically
+from wulfling.node.resources.firewall import NO_FIREWALL
 from wulfling.node.resources.libraries import Libraries
 from wulfling.node.resources.quota import Quota
 from wulfling.node.resources.service import Service, is_ours
@@ -95,6 +96,8 @@ def retired(
     for kind, _, name in gone:
         if kind == "service" and is_ours(board, name):
             yield Service(unit=name, enabled=False, running=False)
+        if kind == "firewall":
+            yield NO_FIREWALL
     for kind, _, name in gone:
         if kind == "block":
             yield Block(path=name, text="")

@@ -29,8 +29,9 @@ from wulfling.node.manifest import (
     write_manifest,
 )
 from wulfling.node.repair import JOURNAL, repair
-from wulfling.node.resources import from_json
+from wulfling.node.resources import firewall, from_json
 from wulfling.node.resources.database import Database
+from wulfling.node.resources.firewall import Firewall
 from wulfling.node.resources.kernel import KernelFlags
 from wulfling.node.resources.service import Service, expect_units
 from wulfling.node.resources.slurm import Account, AccountingCluster, Association, expect_rows
@@ -76,6 +77,10 @@ def main(
 
 def _converse(board: Board, controller: Controller) -> None:
     order = controller.hear()
+    if order["do"] == "confirm":  # by a second connection, while the first holds the lock
+        firewall.confirm(board)
+        controller.tell(event="done")
+        return
     board.applying = order["do"] == "apply"
     board.say = lambda what: controller.tell(event="waiting", **{"for": what})
     if not board.applying:
@@ -206,6 +211,7 @@ class Run:
         board.declared = self.declared
         board.units = tuple(r.unit for r in self.wanted if isinstance(r, Service))
         board.blob = self._blob
+        board.contact = self._contact
 
     def go(self) -> None:
         """Take every resource in turn and tell how it stands."""
@@ -323,9 +329,14 @@ class Run:
             raise WulflingError(str(said.get("because", "the controller has no such file")))
         return binascii.a2b_base64(said["data"])
 
+    def _contact(self) -> str:
+        self.controller.tell(event="contact")
+        said = self.controller.hear()
+        return "" if said.get("contact") is True else str(said.get("because", "no answer"))
+
 
 def _note(resource: Resource, board: Board) -> str:
-    return resource.note(board) if isinstance(resource, KernelFlags | Retired) else ""
+    return resource.note(board) if isinstance(resource, KernelFlags | Retired | Firewall) else ""
 
 
 def _told(status: Status, diff: Sequence[str] = (), message: str = "") -> dict[str, Any]:

@@ -395,3 +395,21 @@ def network(text: str) -> IPv4Network:
     if found.is_loopback or found.is_multicast or found.is_reserved or found.is_unspecified:
         raise Refused(f"no board can be in the network {found}", _A_NETWORK)
     return found
+
+
+def any_network(text: str) -> IPv4Network:
+    """An IPv4 network of any size, or one address."""
+    try:
+        return IPv4Network(text)
+    except ValueError as error:
+        hint = "write one such as 192.168.1.0/24, or one address"
+        raise Refused(f"{show(text)} is not an IPv4 network: {error}", hint) from None
+
+
+def port(text: str) -> tuple[str, int]:
+    """A port and its protocol, tcp when nothing is said."""
+    number, _, protocol = text.partition("/")
+    known = protocol in ("", "tcp", "udp")
+    if not known or not re.fullmatch("[0-9]{1,5}", number) or not 0 < int(number) < 1 << 16:
+        raise Refused(f"{show(text)} is no port", "write one such as 443 or 53/udp")
+    return protocol or "tcp", int(number)

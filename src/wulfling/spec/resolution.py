@@ -15,6 +15,7 @@ from wulfling.model.cluster import (
     Cards,
     Cluster,
     Device,
+    Firewall,
     Gateway,
     Hardware,
     Node,
@@ -83,6 +84,7 @@ def resolve(
         gateway=_gateway(spec.gateway, virtual),
         backup=_backup(spec.backup),
         programs=tuple(dict.fromkeys(spec.software.packages)),
+        firewall=Firewall(spec.firewall.ssh, spec.firewall.open) if spec.firewall else None,
         wireguard=_wireguard(spec, virtual),
         tailscale=_tailscale(spec, virtual),
     )

@@ -16,6 +16,7 @@ from wulfling.spec.values import (
     VERSION,
     AccountName,
     Address,
+    AnyNetwork,
     BackupPlace,
     Block,
     Boards,
@@ -41,6 +42,7 @@ from wulfling.spec.values import (
     NodeNames,
     NodeRole,
     NodeSet,
+    OpenPort,
     PackageName,
     PartitionName,
     Port,
@@ -326,6 +328,23 @@ class BackupSpec(Part):
     )
 
 
+class FirewallSpec(Part):
+    """Who may reach the boards' ports. Without it: ssh from anywhere, all else from the boards."""
+
+    ssh: tuple[AnyNetwork, ...] = Field(
+        (),
+        description="Networks that may log in by ssh, besides the cluster's boards. They have to"
+        " hold the machine you type on. Default: anybody may try.",
+        examples=[["192.168.1.0/24"]],
+    )
+    open: tuple[OpenPort, ...] = Field(
+        (),
+        description="Ports of your own programs that anybody may reach on every board, `80` or"
+        " `53/udp`.",
+        examples=[["80", "443", "53/udp"]],
+    )
+
+
 class WireguardSpec(Part):
     """WireGuard on the head: who is in `devices` reaches it from anywhere, and nobody else does."""
 
@@ -446,6 +465,12 @@ class Spec(Part):
         description="Where the queue, the accounts, the homes and the cluster's secrets are saved."
         " Default: nowhere.",
         examples=[{"to": "filenode01:/srv/backup"}],
+    )
+    firewall: Annotated[FirewallSpec | None, Block({}, True, None)] = Field(
+        {},
+        validate_default=True,
+        description="Who may reach the boards' ports: by default ssh from anywhere, and what the"
+        " roles need from the cluster's boards alone. `false`: no firewall.",
     )
     remote: Annotated[RemoteSpec, Block({})] = Field(
         {}, validate_default=True, description="The way in from outside."

@@ -196,6 +196,13 @@ Mac = Annotated[
 Network = Annotated[
     IPv4Network, Written(notation.network, _json("string", pattern="^[0-9.]+/[0-9]+$"))
 ]
+AnyNetwork = Annotated[
+    IPv4Network, Written(notation.any_network, _json("string", pattern="^[0-9.]+(/[0-9]+)?$"))
+]
+OpenPort = Annotated[
+    tuple[str, int],
+    Written(notation.port, _json(["integer", "string"], pattern="^[0-9]+(/(tcp|udp))?$")),
+]
 Domain = Annotated[str, Written(notation.domain, _json("string", format="hostname"))]
 UserName = Annotated[str, Written(notation.account_name, _NAME)]
 AccountName = Annotated[str, Written(slurm_account, _NAME)]

@@ -105,6 +105,9 @@ class FakeLink:
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
         """Play the node program from its first word to its last."""
         order = await self._inbox.get()
+        if order.get("do") == "confirm":
+            yield {"event": "done"}
+            return
         if order.get("do") not in ("plan", "apply", "check"):
             raise Unexpected(f"{self._node} was told to {order}")
         if self._answers.locked_by and order["do"] == "apply":
@@ -155,6 +158,9 @@ class FakeLink:
             if key in self._answers.needs:
                 yield {"event": "need", "blob": self._answers.needs[key]}
                 assert "data" in await self._inbox.get()
+            if resource["kind"] == "firewall":
+                yield {"event": "contact"}
+                assert (await self._inbox.get())["contact"] is True
         diff = [] if status is Status.OK else [f"+ {key}"]
         yield {
             "event": "step",

@@ -330,9 +330,15 @@ def shape(
 
 
 def units(resources: tuple[Resource, ...]) -> set[str]:
-    return {r.unit for r in resources if isinstance(r, Service)} - {"chrony.service", "ssh.service"}
+    """What is to run here and not on every board."""
+    running = {r.unit for r in resources if isinstance(r, Service) and r.running}
+    return running - ON_EVERY_BOARD
 
 
+ON_EVERY_BOARD = {
+    *("chrony.service", "ssh.service", "systemd-journald.service"),
+    *("apt-daily.timer", "apt-daily-upgrade.timer", "unattended-upgrades.service"),
+}
 ON_THE_HEAD = {"munge.service", "mariadb.service", "slurmdbd.service", "slurmctld.service"}
 ON_A_WORKER = {"munge.service", "slurmd.service", "home.automount"}
 

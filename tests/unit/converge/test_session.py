@@ -27,6 +27,7 @@ from wulfling.model.plan import Status
 from wulfling.model.resource import Resource
 from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
+from wulfling.node.resources.firewall import Firewall
 from wulfling.transport.fake import Answers, Fake, Unexpected
 from wulfling.transport.link import Address, Link
 
@@ -468,3 +469,41 @@ def test_work_is_done_meanwhile() -> None:
     values = {**vars(it), "meanwhile": lambda: order.append("meanwhile")}
     asyncio.run(plan(Errand(**values), fake))
     assert order == ["meanwhile", "compile"]
+
+
+def test_after_a_firewall_somebody_comes_in_by_a_new_connection() -> None:
+    """Issue 5, item 3: only a new connection shows that the next one will get through."""
+    rules = Firewall(rules="table inet wulfling\n")
+    fake = Fake({"head": answers(steps={rules.key: CHANGE})})
+    opened: list[str] = []
+    dial = fake.open
+
+    async def open_(to: Address) -> Link:
+        opened.append(to.node)
+        return await dial(to)
+
+    fake.open = open_  # type: ignore[method-assign]
+    outcome = asyncio.run(apply(errand(fake, {"head": (rules,)}), fake, lambda event: None))
+    assert outcome.exit_code == 0
+    assert opened == ["head", "head"]
+    assert fake.links["head"].heard == [{"do": "confirm"}]
+    assert fake.links["head"].closed
+
+
+def test_a_connection_that_does_not_come_is_told_to_the_board() -> None:
+    rules = Firewall(rules="table inet wulfling\n")
+    fake = Fake({"head": answers(steps={rules.key: CHANGE})})
+    first: list[Link] = []
+    dial = fake.open
+
+    async def once(to: Address) -> Link:
+        if first:
+            raise Unreachable("10.0.0.1 port 22: Connection timed out", where="head")
+        first.append(await dial(to))
+        return first[0]
+
+    fake.open = once  # type: ignore[method-assign]
+    with pytest.raises(AssertionError):  # the fake board wants to be reached
+        asyncio.run(apply(errand(fake, {"head": (rules,)}), fake, lambda event: None))
+    said = fake.links["head"].heard[-1]
+    assert said == {"contact": False, "because": "10.0.0.1 port 22: Connection timed out"}

@@ -24,6 +24,7 @@ from wulfling.node.resources.blob import Blob
 from wulfling.node.resources.block import Block
 from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
+from wulfling.node.resources.firewall import NO_FIREWALL, UNIT, Firewall
 from wulfling.node.resources.libraries import Libraries
 from wulfling.node.resources.link import Link
 from wulfling.node.resources.quota import Quota
@@ -202,6 +203,22 @@ KEYS = File(path="/etc/ssh/authorized_keys.d/kim", content="ssh-ed25519 AAAA\n")
 SHARE = Association(user="kim", account="compute")
 SPACE = Quota(user="kim", limit_mb=1024)
 PERSON = (KIM, KEYS, SHARE, SPACE)
+
+
+def test_a_firewall_that_is_declared_no_more_goes_before_its_unit(
+    board: Board, root: Path, manifest: Path
+) -> None:
+    """`firewall: false`, or a board that leaves: nothing of ours drops packets any longer."""
+    unit = File(path=f"/etc/systemd/system/{UNIT}", content="unit\n")
+    place = root / unit.path.lstrip("/")
+    place.parent.mkdir(parents=True)
+    place.write_text(unit.content)
+    rules = Firewall(rules="table inet wulfling\n")
+    write_manifest(board, (*DECLARED, unit, rules), keep=False)
+    gone = list(retired(board, DECLARED))
+    assert gone == [NO_FIREWALL, Retired(path=unit.path)]
+
+
 PEOPLE = ("user:", "file:/etc/ssh/authorized_keys.d/", "association:", "quota:")
 
 

@@ -10,10 +10,11 @@ import pytest
 from tests.unit.measured import PI
 
 from wulfling import spec
-from wulfling.errors import WulflingError
+from wulfling.errors import BadFile, WulflingError
 from wulfling.model.cluster import (
     Cards,
     Cluster,
+    Firewall,
     Gateway,
     Gpu,
     Hardware,
@@ -277,3 +278,20 @@ def test_programs_of_the_file_are_there_once() -> None:
     said = "software: {packages: [openfoam, octave, openfoam]}\n"
     assert cluster(f"{ONE}{said}").programs == ("openfoam", "octave")
     assert cluster(f"{ONE}software:\n").programs == ()
+
+
+def test_the_firewall_lets_in_whom_the_file_names() -> None:
+    assert cluster(ONE).firewall == Firewall()
+    text = "firewall: {ssh: [192.168.1.0/24, 10.9.0.7], open: [80, 53/udp]}\n"
+    networks = (IPv4Network("192.168.1.0/24"), IPv4Network("10.9.0.7/32"))
+    assert cluster(ONE + text).firewall == Firewall(networks, (("tcp", 80), ("udp", 53)))
+    assert cluster(f"{ONE}firewall: false\n").firewall is None
+    assert cluster(f"{ONE}firewall:\n").firewall == Firewall()
+
+
+@pytest.mark.parametrize(
+    "wrong", ["open: [0]", "open: [80/sctp]", "ssh: [10.0.0.1/24]", "ssh: [pi]"]
+)
+def test_a_firewall_that_cannot_be_is_refused(wrong: str) -> None:
+    with pytest.raises(BadFile, match="cluster.yaml:"):
+        cluster(f"{ONE}firewall: {{{wrong}}}\n")

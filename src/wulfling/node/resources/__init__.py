@@ -14,6 +14,7 @@ from wulfling.node.resources.block import Block
 from wulfling.node.resources.database import Database
 from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
+from wulfling.node.resources.firewall import Firewall
 from wulfling.node.resources.hostname import Hostname
 from wulfling.node.resources.kernel import KernelFlags
 from wulfling.node.resources.keyring import Keyring
@@ -40,6 +41,7 @@ KINDS: dict[str, type[Resource]] = {
         Database,
         Directory,
         File,
+        Firewall,
         Group,
         Hostname,
         KernelFlags,

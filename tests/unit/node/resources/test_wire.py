@@ -18,6 +18,7 @@ from wulfling.node.resources.block import Block
 from wulfling.node.resources.database import Database
 from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
+from wulfling.node.resources.firewall import Firewall
 from wulfling.node.resources.hostname import Hostname
 from wulfling.node.resources.kernel import KernelFlags
 from wulfling.node.resources.keyring import Keyring
@@ -42,6 +43,7 @@ ONE_OF_EACH: tuple[Resource, ...] = (
     Database(database="d", user="u"),
     Directory(path="/d", owner="o", group="g", mode=0o2775),
     File(path="/f", content="ä\n\udce9", mode=0o400, secret=True, validate=("visudo", "-cf")),
+    Firewall(rules="table inet wulfling\n", loaded=False, boots=False, patience=5),
     Group(group="g", gid=1),
     Hostname(value="rpnode01"),
     KernelFlags(file="/boot/cmdline.txt", flags=("a=1", "b")),
