@@ -155,6 +155,7 @@ DRILLS = (
         "timeout 30 showmount -e 10.0.0.3",
         FILES,
         "sed -i s/vers3=n/vers3=y/ /etc/nfs.conf.d/wulfling.conf;"
+        " rm /etc/systemd/system/nfs-mountd.service.d/wulfling.conf; systemctl daemon-reload;"
         " systemctl unmask rpcbind.service rpcbind.socket; systemctl start rpcbind.socket;"
         " systemctl restart nfs-mountd nfs-server",
         _again,
