@@ -69,6 +69,7 @@ class View(App[WulflingError]):
     impostor, or a machine without ssh."""
 
     ENABLE_COMMAND_PALETTE = False
+    NOTIFICATION_TIMEOUT = 30  # seconds: what Slurm refuses is a sentence and a hint
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("d", "drain", "Drain"),
         Binding("r", "resume", "Resume"),
