@@ -120,6 +120,14 @@ def test_what_fills_a_disk_is_told(root: Path) -> None:
     assert next(disk._crowded_folders(str(root))).endswith("/var/tmp/many (20 files)")
 
 
+def test_a_slow_card_is_searched_where_files_pile_up_first(tmp_path: Path) -> None:
+    """The four seconds were over in /usr, and what had filled the disk was not named."""
+    for name in ("usr", "home", "boot", "var", "lib", "usr/lib"):
+        (tmp_path / name).mkdir()
+    walked = [Path(folder).name for folder, _ in disk._walk(str(tmp_path))]
+    assert set(walked[1:3]) == {"home", "var"}
+
+
 def test_errors_that_ext4_has_met(root: Path) -> None:
     put(root, "/sys/fs/ext4/sda2/errors_count", "3\n")
     put(root, "/sys/fs/ext4/sda1/errors_count", "0\n")

@@ -22,6 +22,7 @@ LOOKED_AT = ("/", "/home", "/nfs", "/srv", "/tmp", "/var", "/var/lib", "/var/log
 ETAB = "/var/lib/nfs/etab"  # what exportfs(8) has told the kernel
 
 SEARCH = 4.0  # seconds that the search for what fills a disk may take
+OF_PACKAGES = ("boot", "lib", "usr")  # searched last: much to walk through, and nothing grows
 LARGEST = 3  # how many of them are told
 
 
@@ -140,7 +141,8 @@ def _walk(top: str) -> Iterator[tuple[str, list[str]]]:
     for folder, folders, names in os.walk(top):
         if time.monotonic() > deadline:
             return
-        folders[:] = [name for name in folders if _device(f"{folder}/{name}") == device]
+        own = [name for name in folders if _device(f"{folder}/{name}") == device]
+        folders[:] = sorted(own, key=lambda name: folder == top and name in OF_PACKAGES)
         yield folder, names
 
 
