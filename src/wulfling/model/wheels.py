@@ -36,6 +36,7 @@ MPI4PY = tuple(
     )
 )
 
+# Not 5.0, which can hang under Slurm's PMI: docs/explanation/mpi.md.
 MPICH = tuple(
     WheelPin("mpich", "4.2.3", "3", arch, sha256)
     for arch, sha256 in (
