@@ -149,11 +149,6 @@ def lines() -> Lines:
     account = Step("rpnode02", "admin account", Status.CHANGED)
     adopted = Adopted("rpnode02", "10.0.0.2", f"SHA256:{'A' * 43}", (account,), None)
     person = Standing("kim", 34817, "school", {"cpu": 4, "mem": 1024}, 10240, 1, 3, 1, 0)
-    laptop = Device(
-        "laptop", IPv4Address("10.88.0.2"), "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="
-    )
-    seen = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
-    sighting = Sighting(laptop, True, seen, "203.0.113.9:41820", 18244, 9420)
     month = [datetime(2026, number, 1, tzinfo=timezone.utc) for number in (3, 4)]
     used = summed("school|kim|COMPLETED|3600|14400|cpu=4,mem=1G", *month).as_json()
     saved = Snapshot("bdfb8bef", "2026-01-02T03:00:00Z", "rpnode01", "head", (STAGE,))
@@ -180,7 +175,7 @@ def lines() -> Lines:
         ("backup list", "a list, the oldest first", backup.LISTED_KEYS, dataclasses.asdict(saved)),
         ("backup now", "a list; `backup drill` has the same", backup.DONE_KEYS, done),
         ("user list", "a list, people in the file's order", user.KEYS, person.as_json()),
-        ("remote list", "a list, devices in the file's order", remote.KEYS, sighting.as_json()),
+        ("remote list", "a list, devices in the file's order", remote.KEYS, _seen().as_json()),
         ("lab list", "a list, every board of every lab", _LAB, _LAB_ROW),
     )
     yield from _told("usage", "`usage -o json`:", usage.KEYS, used)
@@ -189,6 +184,13 @@ def lines() -> Lines:
     yield from _told("card write", "`card write -y -o json`:", _CARD, _CARD_ROW)
     for verb, what, keys, example in of_each:
         yield from _told(verb, f"`{verb} -o json`: {what}.", keys, example)
+
+
+def _seen() -> Sighting:
+    key = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="
+    last = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+    laptop = Device("laptop", IPv4Address("10.88.0.2"), key)
+    return Sighting(laptop, True, last, "203.0.113.9:41820", 18244, 9420)
 
 
 def _told(title: str, what: str, keys: Mapping[str, str], example: Mapping[str, Any]) -> Lines:

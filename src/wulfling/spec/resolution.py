@@ -34,12 +34,12 @@ from wulfling.spec.members import Member, members, network_of
 from wulfling.spec.schema import (
     BackupSpec,
     CardsSpec,
-    GatewaySpec,
     LimitSpec,
     PartitionSpec,
     PersonSpec,
     Spec,
 )
+from wulfling.spec.schema_network import GatewaySpec
 
 DEFAULT_SHARES = ("/home", "/nfs")
 DEFAULT_PARTITION = "batch"

@@ -18,6 +18,7 @@ from tests.unit.measured import PI
 
 from wulfling.bringup.adopt_facts import DEFAULTS
 from wulfling.components import COMPONENTS, compile_cluster, farewell
+from wulfling.components.backup import ACCOUNT, KEY_FILE
 from wulfling.components.slurm_conf import cgroup_conf, slurm_conf
 from wulfling.components.upkeep import HELD
 from wulfling.converge.checks import diagnose
@@ -191,7 +192,9 @@ def test_s09_no_default_account_and_no_password_opens_a_board(cluster: Cluster, 
 @every_node
 def test_s10_accounts_are_made_without_a_password(cluster: Cluster, node: str) -> None:
     users = declared(cluster, node, User)
-    assert {user.user for user in users} == {cluster.admin, *(p.name for p in cluster.people)}
+    for_backup = {ACCOUNT} if cluster.backup and cluster.backup.node == node else set()
+    people = {person.name for person in cluster.people}
+    assert {user.user for user in users} == {cluster.admin, *people, *for_backup}
     for user in users:
         text = " ".join(user.commands())
         assert not re.search(r"passw|chpasswd|--password|\s-p\s", text), text
@@ -214,7 +217,10 @@ def test_s12_no_private_key_lies_on_a_board(cluster: Cluster, node: str) -> None
     for found in declared(cluster, node, File):
         assert "PRIVATE KEY" not in found.content, found.path
         assert not re.search(r"/\.ssh/id_", found.path), found.path
-        if found.path.endswith("authorized_keys"):
+        if found.path == KEY_FILE:  # opens the backup, which this board keeps, and nothing else
+            assert found.content.startswith('restrict,from="')
+            assert ',command="internal-sftp" ' in found.content
+        elif found.path.endswith("authorized_keys"):
             assert found.path == f"/var/local/{cluster.admin}/.ssh/authorized_keys"
             assert found.content == f"{ADMIN_KEY}\n"
     keys = file(cluster, node, "/etc/ssh/shosts.equiv")
