@@ -69,7 +69,7 @@ def test_a_board_starts_anew_after_its_job(living: Cluster) -> None:
 # The long part: fifty jobs, and everything that can happen to boards meanwhile.
 
 JOBS = 50
-SECONDS = int(os.environ.get("WULFLING_JOB_SECONDS", "70"))
+SECONDS = int(os.environ.get("WULFLING_JOB_SECONDS", "90"))
 
 # A file for each beginning and each end, because two boards that append to one file over NFS
 # may write over each other.
