@@ -14,6 +14,7 @@ from textwrap import wrap
 import click
 
 from wulfling.cli import show
+from wulfling.converge.checks.check import span
 from wulfling.converge.status import Glance, NodeStatus
 from wulfling.node.self_check import MARK
 
@@ -43,14 +44,6 @@ def bar(part: float, whole: float, width: int = BAR) -> str:
 def percent(part: float, whole: float) -> str:
     """A bar and a figure."""
     return f"{bar(part, whole)} {100 * part / whole:.0f}%" if whole > 0 else ""
-
-
-def span(seconds: int) -> str:
-    """A time in one unit: ``45 s``, ``12 min``, ``3 h``, ``41 d``."""
-    for size, unit in ((172800, "d"), (7200, "h"), (120, "min")):
-        if seconds >= size:
-            return f"{seconds // {'d': 86400, 'h': 3600, 'min': 60}[unit]} {unit}"
-    return f"{seconds} s"
 
 
 def size(mib: int) -> str:

@@ -16,6 +16,7 @@ from wulfling.cli import screen, show
 from wulfling.cli.rack import operator
 from wulfling.cli.river import OUTPUT
 from wulfling.cli.setting import setting
+from wulfling.converge.checks.check import span
 from wulfling.converge.status import Glance, Watch
 from wulfling.day2.rack import Rack
 from wulfling.errors import WulflingError
@@ -121,7 +122,7 @@ def _live(watch: Watch, every: float) -> None:
 
     def picture() -> Text:
         glance = watch.glance()
-        went = f"{screen.span(int(time.monotonic() - began))}, a look every {every:g} s"
+        went = f"{span(int(time.monotonic() - began))}, a look every {every:g} s"
         asking = f"; asking {', '.join(watch.unheard)}" if watch.unheard else ""
         room = shutil.get_terminal_size().lines - 2
         told = screen.lines(glance, _width(), room)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from wulfling.model.cluster import Backup, BackupSecrets, Cluster, Node
 from wulfling.model.resource import Resource, digest
 from wulfling.node.backup import BLANK, FOLDER, KEY, PASSWORD, PROGRAM, SETTINGS, Settings
-from wulfling.node.install import PROGRAMS
+from wulfling.node.install import PROGRAMS, starter
 from wulfling.node.resources.account import Group, User
 from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
@@ -31,15 +31,10 @@ SERVICE = f"{UNITS}/wulfling-backup@.service"
 # Not in /etc/systemd/system, where these units have drop-ins that others write.
 DROP_INS = "/usr/local/lib/systemd/system"
 
-PROGRAM_TEXT = """#!/bin/sh
+PROGRAM_TEXT = f"""#!/bin/sh
 # wulfling-backup head|homes|drill|restic WORDS: what the timers run; `restic` with all it needs.
-for program in {programs}/*/; do
-    exec /usr/bin/python3 -I -S -c "import sys
-sys.path.insert(0, '$program')
-from wulfling.node.backup.command import main
-sys.exit(main(sys.argv[1:]))" "$@"
-done
-echo "no program is in {programs}: \\`wulfling apply\\` brings it" >&2
+{starter("wulfling.node.backup.command")}\
+echo "no program is in {PROGRAMS}: \\`wulfling apply\\` brings it" >&2
 exit 1
 """
 
@@ -208,7 +203,7 @@ def _programs(settings: Settings) -> Iterator[Resource]:
     yield File(path=SETTINGS, content=f"{text}\n", mode=0o600, why="what is saved, and where to")
     yield File(
         path=PROGRAM,
-        content=PROGRAM_TEXT.format(programs=PROGRAMS),
+        content=PROGRAM_TEXT,
         mode=0o755,
         why="saves, compares, and lets a person use restic",
     )

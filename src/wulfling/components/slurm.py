@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from wulfling.components.slurm_conf import TASK_PROLOG, cgroup_conf, gres_conf, slurm_conf
 from wulfling.model.cluster import Cluster, Node, Role
 from wulfling.model.resource import Resource, digest
-from wulfling.node.install import PROGRAMS
+from wulfling.node.install import starter
 from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
 from wulfling.node.resources.link import Link
@@ -66,17 +66,6 @@ case ":${{MODULEPATH:-}}:" in
         echo 'export BASH_FUNC_module%%=() {{ eval "$(/usr/bin/modulecmd bash "$@")"; }}'
         ;;
 esac
-"""
-
-# The program is the one that each apply leaves on the board; what it has to find there are its
-# arguments. With --tell it says what is wrong and does nothing about it.
-HEALTH_CHECK_TEXT = """#!/bin/sh
-for program in {programs}/*/; do
-    exec /usr/bin/python3 -I -S -c "import sys
-sys.path.insert(0, '$program')
-from wulfling.node.self_check import main
-sys.exit(main(sys.argv[1:]))" {words} "$@"
-done
 """
 
 
@@ -242,13 +231,15 @@ def _compute(cluster: Cluster, node: Node) -> Iterator[Resource]:
 
 
 def _health_check(cluster: Cluster, node: Node) -> str:
+    """The script. What it has to find on the board are its arguments; with --tell it says what is
+    wrong and does nothing about it."""
     expected = Expected(
         mounts=tuple(share.path for share in cluster.storage if share.server != node.name),
         people=tuple((person.name, person.uid) for person in cluster.people),
         clock=node.name != cluster.head,
     )
     words = " ".join(map(shlex.quote, expected.words))
-    return HEALTH_CHECK_TEXT.format(programs=PROGRAMS, words=words)
+    return "#!/bin/sh\n" + starter("wulfling.node.self_check", words)
 
 
 def _task_prolog(cluster: Cluster) -> str:

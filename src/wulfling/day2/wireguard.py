@@ -21,7 +21,6 @@ KEEPALIVE = 25  # seconds; home routers forget a UDP connection after 30 and mor
 
 # How a device's file begins, so that no other one is overwritten.
 _OURS = r"# {}, at [a-z0-9-]+ \(wulfling\)\n\[Interface\]\nPrivateKey = ([A-Za-z0-9+/]{{43}}=)\n"
-_PRIME = 2**255 - 19
 
 
 def new_key() -> str:
@@ -33,30 +32,11 @@ def new_key() -> str:
 
 
 def public_of(private: str) -> str:
-    """The public half of a private key: X25519 of it and 9 (RFC 7748, section 5).
+    """The public half of a private key (RFC 7748, section 5)."""
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey  # slow to load
 
-    Here and not in a library, because it is thirty lines and their library is megabytes. It does
-    not take the same time for every key; nobody but us waits for the answer.
-    """
-    raw = bytearray(base64.b64decode(private))
-    raw[0] &= 248
-    raw[31] = raw[31] & 127 | 64
-    scalar = int.from_bytes(raw, "little")
-    x1, x2, z2, x3, z3 = 9, 1, 0, 9, 1
-    swapped = 0
-    for bit in range(254, -1, -1):
-        one = scalar >> bit & 1
-        if swapped != one:
-            x2, x3, z2, z3 = x3, x2, z3, z2
-        swapped = one
-        a, b, c, d = x2 + z2, x2 - z2, x3 + z3, x3 - z3
-        da, cb, aa, bb = d * a, c * b, a * a, b * b
-        e = aa - bb
-        x3, z3 = (da + cb) ** 2 % _PRIME, x1 * (da - cb) ** 2 % _PRIME
-        x2, z2 = aa * bb % _PRIME, e * (aa + 121665 * e) % _PRIME
-    if swapped:
-        x2, z2 = x3, z3
-    return base64.b64encode((x2 * pow(z2, -1, _PRIME) % _PRIME).to_bytes(32, "little")).decode()
+    key = X25519PrivateKey.from_private_bytes(base64.b64decode(private))
+    return base64.b64encode(key.public_key().public_bytes_raw()).decode()
 
 
 def configuration(cluster: Cluster, device: Device, private: str, head_key: str) -> str:

@@ -11,6 +11,19 @@ from wulfling.node.resources.file import sync_directory
 PROGRAMS = f"{STATE}/program"
 
 
+def starter(module: str, words: str = "") -> str:
+    """Lines of a shell script that run ``main`` of a module of the program kept there, if there
+    is one. ``words`` are quoted for the shell and come before the script's own."""
+    arguments = f'{words} "$@"' if words else '"$@"'
+    return f"""for program in {PROGRAMS}/*/; do
+    exec /usr/bin/python3 -I -S -c "import sys
+sys.path.insert(0, '$program')
+from {module} import main
+sys.exit(main(sys.argv[1:]))" {arguments}
+done
+"""
+
+
 def install(board: Board, sha256: str) -> None:
     """Unpack the zip that this process runs from to ``program/<sha256>``, and drop older ones.
 

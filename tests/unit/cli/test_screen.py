@@ -8,6 +8,7 @@ import click
 import pytest
 
 from wulfling.cli import screen
+from wulfling.converge.checks.check import span
 from wulfling.converge.status import Glance, NodeStatus, Queued, Served
 
 HEAD = NodeStatus(
@@ -208,7 +209,7 @@ def test_a_bar_is_empty_or_full_only_when_it_is_so(part: float, whole: float, ma
     ],
 )
 def test_a_time_in_one_unit(seconds: int, words: str) -> None:
-    assert screen.span(seconds) == words
+    assert span(seconds) == words
 
 
 def test_reasons_in_words() -> None:

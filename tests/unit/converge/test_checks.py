@@ -609,7 +609,7 @@ def test_a_backup_that_is_late_or_failed_is_told() -> None:
     assert failed.evidence == ("the last one ended with: no room",)
     assert diagnose(saving(2 * 86400, what="drill")) == ()
     (drill,) = diagnose(saving(4 * 86400, what="drill"))
-    assert "the last restore drill of one that went well is 4 days old" in drill.words
+    assert "the last restore drill of one that went well is 4 d old" in drill.words
 
 
 def test_a_board_that_keeps_the_backup_and_is_away_is_the_cause() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wulfling.converge.checks.board import ALONE
-from wulfling.converge.checks.check import Check, bad
+from wulfling.converge.checks.check import Check, bad, span
 from wulfling.converge.checks.ground import BOARD
 from wulfling.converge.evidence import Evidence
 from wulfling.model.cluster import Backup
@@ -33,7 +33,7 @@ def _backup(evidence: Evidence) -> Iterator[Finding]:
             yield bad(
                 node,
                 "backup",
-                f"the last {NAMES[what]} of {node} that went well is {in_words(age)} old",
+                f"the last {NAMES[what]} of {node} that went well is {span(max(0, int(age)))} old",
                 f"the last one ended with: {error}" if error else "no other one has ended since",
                 hint=f"wulfling node shell {node} -- sudo journalctl -u wulfling-backup@{what}",
                 mend=Mend(
@@ -46,15 +46,6 @@ def _backup(evidence: Evidence) -> Iterator[Finding]:
 def oldest(backup: Backup, what: str) -> float:
     """Seconds after which something has gone wrong: two were missed, and none is at work."""
     return 3 * backup.minutes * MINUTE + 600 if what == "head" else 2 * DAY + 3600
-
-
-def in_words(seconds: float) -> str:
-    """An age: ``4 min``, ``9 h``, ``3 days``."""
-    if seconds < 2 * 3600:
-        return f"{max(0, seconds) // MINUTE:.0f} min"
-    if seconds < 2 * DAY:
-        return f"{seconds // 3600:.0f} h"
-    return f"{seconds // DAY:.0f} days"
 
 
 CHECKS = (

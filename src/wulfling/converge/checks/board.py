@@ -112,11 +112,9 @@ def ill(evidence: Evidence, check: str) -> Iterator[tuple[str, Health, Ailment]]
 
 def _power(evidence: Evidence) -> Iterator[Finding]:
     for node, health, ailment in ill(evidence, "power"):
-        hint = "a supply of its own with 3 A, and a short cable"
-        if "hot" in ailment.words:
-            hint = "a heat sink, a fan, or room between the boards"
         told = f"get_throttled says 0x{health.throttled or 0:x}"
-        yield bad(node, "power", ailment.words, told, hint=hint, cannot="somebody has to go there")
+        cannot = "somebody has to go there"
+        yield bad(node, "power", ailment.words, told, hint=ailment.remedy, cannot=cannot)
 
 
 def _failing(evidence: Evidence, check: str) -> Iterator[Finding]:

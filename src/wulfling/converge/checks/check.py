@@ -119,3 +119,11 @@ def _why_not(steps: Iterable[Step]) -> str:
     if any(step.status is Status.FAILED for step in steps):
         return "an apply would refuse it as well, because it could destroy what somebody needs"
     return ""
+
+
+def span(seconds: int) -> str:
+    """A time in one unit: ``45 s``, ``12 min``, ``3 h``, ``41 d``."""
+    for size, unit in ((172800, "d"), (7200, "h"), (120, "min")):
+        if seconds >= size:
+            return f"{seconds // {'d': 86400, 'h': 3600, 'min': 60}[unit]} {unit}"
+    return f"{seconds} s"

@@ -28,13 +28,15 @@ TOO_HOT, TOO_HOT_BEFORE = 1 << 2 | 1 << 3, 1 << 18 | 1 << 19
 class Ailment:
     """What is wrong, and the name of the check that found it. ``at_once`` is for what a second
     look would not make better, ``lasting`` for what a person has to look at, however well the
-    board is meanwhile; ``over`` is what was so since the start and is not so now."""
+    board is meanwhile; ``over`` is what was so since the start and is not so now. ``remedy``
+    is what a person can do there."""
 
     words: str
     check: str = ""
     at_once: bool = False
     lasting: bool = False
     over: bool = False
+    remedy: str = ""
 
 
 def ailments(health: Health) -> Iterator[Ailment]:
@@ -67,17 +69,19 @@ def is_short(space: Space) -> bool:
 
 def _power(health: Health) -> Iterator[Ailment]:
     bits = health.throttled or 0
+    remedy = "a supply of its own with 3 A, and a short cable"
     if bits & UNDER_VOLTAGE:
-        yield Ailment("its power supply or cable gives too little voltage", "power")
+        yield Ailment("its power supply or cable gives too little voltage", "power", remedy=remedy)
     elif bits & UNDER_VOLTAGE_BEFORE:
         words = "its power supply or cable has given too little voltage since it was switched on"
-        yield Ailment(words, "power", over=True)
+        yield Ailment(words, "power", over=True, remedy=remedy)
+    remedy = "a heat sink, a fan, or room between the boards"
     heat = f", {health.temperature:.0f} degrees" if health.temperature else ""
     if bits & TOO_HOT:
-        yield Ailment(f"it is too hot and slows itself down{heat}", "power")
+        yield Ailment(f"it is too hot and slows itself down{heat}", "power", remedy=remedy)
     elif bits & TOO_HOT_BEFORE:
         words = f"it was too hot and has slowed itself down since it was switched on{heat}"
-        yield Ailment(words, "power", over=True)
+        yield Ailment(words, "power", over=True, remedy=remedy)
 
 
 def _disk(health: Health) -> Iterator[Ailment]:

@@ -50,10 +50,8 @@ class Keyring(Resource):
                 f"the key of {self.url} is {found or 'none'}, and not {self.fingerprint}",
                 hint="nothing was installed from there; ask the vendor whether its key is new",
             )
-        write_atomically(
-            board.path(self.path), os.fsdecode(data), mode=0o644, uid=board.uid("root"),
-            gid=board.gid("root"),
-        )  # fmt: skip
+        uid, gid = board.uid("root"), board.gid("root")
+        write_atomically(board.path(self.path), os.fsdecode(data), mode=0o644, uid=uid, gid=gid)
 
     def commands(self) -> tuple[str, ...]:
         return (
