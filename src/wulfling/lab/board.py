@@ -21,7 +21,7 @@ from wulfling.lab.processes import Process
 from wulfling.lab.record import BoardSpec, LabSpec, Record
 from wulfling.proc import start
 
-BOOT_PATIENCE = 120.0
+BOOT_PATIENCE = 300.0  # seconds, on a machine that is busy with other boards
 CONSOLE_LINES = 25
 KERNEL_WORDS = (
     "initcall_blacklist=raid6_select_algo",
