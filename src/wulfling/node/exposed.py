@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 
 from wulfling.model.advisories import of_munge
 from wulfling.node.board import Board
@@ -32,7 +33,7 @@ def munge_was_exposed(board: Board) -> str:
         return ""
     found = tuple(_installations(board))
     made = key.stat().st_mtime
-    for (_, version), (until, _) in zip(found, found[1:], strict=False):
+    for (_, version), (until, _) in pairwise(found):
         if is_older(version, advisory.fixed) and until > made:
             return version
     return ""

@@ -74,7 +74,7 @@ class Patched(Resource):
             raise
         board.forget(DPKG_STATUS, f"versions {DPKG_STATUS}", "units")
         left = self.observe(board)
-        if isinstance(left, Patched) and left.older:
+        if left.older:
             because = f"\nbefore that, `apt-get update` said:\n{said}" if said else ""
             raise self._nothing_newer(left.older, because)
 
