@@ -12,11 +12,11 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
-from wulfling.bringup.adopt_steps import NEW_HOST_KEYS, USE_HOST_KEYS
 from wulfling.components.access import TRUST
 from wulfling.day2.rack import Rack
 from wulfling.errors import IdentityMismatch, NodeFailed, Unreachable
 from wulfling.transport import pins
+from wulfling.transport.host_keys import NEW_HOST_KEYS, USE_HOST_KEYS
 
 FOLLOWS = (f"file:{TRUST[1]}",)
 """What boards know of each other's host keys: the scope of the apply that comes after them. What
