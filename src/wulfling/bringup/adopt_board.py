@@ -15,7 +15,6 @@ from wulfling.bringup.adopt_steps import (
     CLOSE_PASSWORDS,
     OPEN_PASSWORDS,
     TAKE_LOCK,
-    USE_HOST_KEYS,
     Change,
     Wish,
     changes,
@@ -37,6 +36,7 @@ from wulfling.transport.entry import (
     enter,
     knock,
 )
+from wulfling.transport.host_keys import USE_HOST_KEYS
 from wulfling.transport.link import Address, Refused
 
 SHORTEST = 8

@@ -16,6 +16,7 @@ from wulfling.model.resource import Resource
 from wulfling.node.program import LOCK
 from wulfling.node.resources.account import Group, User
 from wulfling.node.resources.packages import LOCK_PATIENCE, LOCKS
+from wulfling.transport.host_keys import NEW_HOST_KEYS
 
 CLOCK_TOLERANCE = 60  # seconds
 KEYS_ONLY_FILE = "/etc/ssh/sshd_config.d/00-wulfling-keys-only.conf"
@@ -164,36 +165,6 @@ chmod 0444 /etc/.machine-id.wulfling-new
 mv /etc/.machine-id.wulfling-new /etc/machine-id
 [ -L /var/lib/dbus/machine-id ] || [ ! -e /var/lib/dbus/machine-id ] ||
     ln -sf /etc/machine-id /var/lib/dbus/machine-id
-"""
-
-# Made beside, and told before they are used, so that the new one is pinned by then. A run that
-# was killed between the two has left it there for the next.
-NEW_HOST_KEYS = """\
-umask 077
-new=/etc/ssh/.wulfling-new
-mkdir -p "$new"
-for kind in ed25519 ecdsa rsa; do
-    [ -e "/etc/ssh/ssh_host_${{kind}}_key" ] || [ $kind = ed25519 ] || continue
-    key="$new/ssh_host_${{kind}}_key"
-    [ -e "$key.pub" ] || {{ rm -f "$key"; ssh-keygen -q -t $kind -N '' -C root@{node} -f "$key"; }}
-    chmod 0644 "$key.pub"
-done
-sync
-tell new_host_key "$(cut -d' ' -f1,2 "$new/ssh_host_ed25519_key.pub")"
-"""
-
-# ed25519 last, and its public half last of all: by it we know a copied card. What was moved
-# before a cut is not there to be moved again.
-USE_HOST_KEYS = """\
-new=/etc/ssh/.wulfling-new
-for kind in rsa ecdsa ed25519; do
-    for key in "ssh_host_${kind}_key" "ssh_host_${kind}_key.pub"; do
-        [ ! -e "$new/$key" ] || mv "$new/$key" "/etc/ssh/$key"
-    done
-done
-rmdir "$new"
-sync
-systemctl reload ssh.service
 """
 
 TAKE_LOCK = """\

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,9 +14,10 @@ from wulfling.cli.rack import operator, rack
 from wulfling.cli.river import OUTPUT
 from wulfling.cli.setting import setting
 from wulfling.day2 import backup as backups
+from wulfling.day2 import keys as kept_keys
 from wulfling.day2.backup import Done, Opened
 from wulfling.day2.rack import Rack, turn
-from wulfling.errors import WulflingError
+from wulfling.errors import Unreachable, WulflingError
 from wulfling.model.cluster import Cluster
 from wulfling.transport import backup_secrets
 
@@ -85,6 +86,35 @@ def list_(file: Path, output: str) -> None:
     cells = [(one.time, one.host, one.tag, one.id) for one in found]
     for line in show.table(HEADER, cells):
         click.echo(line)
+
+
+@backup.command()
+@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--to",
+    "recipients",
+    multiple=True,
+    metavar="RECIPIENT",
+    help="Who can open it: a public key of age or SSH, or a file of such. Without it age asks for"
+    " a passphrase.",
+)
+@click.pass_obj
+def keys(file: Path, out: Path, recipients: Sequence[str]) -> int:
+    """Write all that cannot be made again into OUT, encrypted by age(1).
+
+    The munge key, what opens the backup, the tunnel's key, the host keys of all boards, and what
+    this machine keeps: pinned host keys, its own key, files of devices. You alone may read OUT,
+    and only who has the other half of a RECIPIENT, or the passphrase, can.
+
+    Exit code 0: all is in it; 3: a board does not answer, and its host keys are not in it.
+    """
+    boards = rack(setting(file))
+    found, away = asyncio.run(kept_keys.gathered(boards))
+    kept_keys.encrypt(found, boards.cluster.name, recipients, out)
+    click.echo(f"{out}: {len(found)} files of {boards.cluster.name}")
+    for name in away:
+        click.echo(f"{name}: does not answer; its host keys are not in it", err=True)
+    return Unreachable.exit_code if away else 0
 
 
 def opened(boards: Rack, file: Path) -> Opened:

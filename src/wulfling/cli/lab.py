@@ -44,7 +44,9 @@ def switch_on(prepared: Setting, boards: Sequence[str] = ()) -> str:
     else:
         labs.up(_asked_for(prepared, cluster), _say)
     for node in cluster.nodes:
-        pins.pin(cluster.name, str(node.address), [labs.host_key(cluster.name, node.name)])
+        made_with = labs.host_key(cluster.name, node.name)
+        if not pins.is_retired(cluster.name, made_with):  # `rotate ssh` has given it another
+            pins.pin(cluster.name, str(node.address), [made_with])
     return cluster.name
 
 

@@ -72,16 +72,16 @@ def add_device(file: Path, name: str, endpoint: str, qr: bool, out: Path | None)
     read, _ = spec.check(document)
     _device_name(name)
     if name in read.devices and qr:
-        code = _follow(file)
+        code = follow(file)
         click.echo(f"{name} is in the file, and its QR code was shown once; it is kept nowhere.")
         click.echo(f"for another: wulfling -f {file} remote remove-device {name}, then this again")
         return code
     document = _opened(file, document, read, endpoint)
     key = _head_key(file)
-    place = None if qr else out or _own_place(read.cluster, name)
+    place = None if qr else out or device_place(read.cluster, name)
     private = _private_key(file, document, read, name, place)
     _hand_out(file, document, name, private, head_key=key, place=place)
-    code = _follow(file)
+    code = follow(file)
     if code:
         click.echo(f"{name} is not let in yet; next: wulfling -f {file} apply", err=True)
     elif place:
@@ -108,11 +108,11 @@ def remove_device(file: Path, name: str) -> int:
     found = devices.revoked(document, name)
     _write(file, found, document)
     click.echo(f"{name} is out of {file}", err=True)
-    code = _follow(file)
+    code = follow(file)
     if code:
         click.echo(f"{name} may still come in; next: wulfling -f {file} apply", err=True)
         return code
-    _own_place(read.cluster, name).unlink(missing_ok=True)
+    device_place(read.cluster, name).unlink(missing_ok=True)
     click.echo(f"{name} comes in no more")
     return 0
 
@@ -127,7 +127,7 @@ def list_(file: Path, output: str) -> int:
     prepared = setting(file)
     cluster = prepared.resolve()
     devices = cluster.wireguard and cluster.wireguard.devices
-    found = asyncio.run(sightings(cluster, _ask(prepared))) if devices else ()
+    found = asyncio.run(sightings(cluster, head_asked(prepared))) if devices else ()
     if output == "json":
         click.echo(show.as_json([one.as_json() for one in found]))
         return 0
@@ -169,7 +169,7 @@ def join_tailnet(file: Path, place: Path | None) -> int:
     else:
         raise click.UsageError("nobody is here to be asked; --auth-key - reads standard input")
     key = tailnet.auth_key(text)
-    found = asyncio.run(tailnet.join(cluster, key, _ask(prepared)))
+    found = asyncio.run(tailnet.join(cluster, key, head_asked(prepared)))
     click.echo(f"{cluster.head} is {found} in the tailnet")
     return 0
 
@@ -218,14 +218,15 @@ def _write(file: Path, found: Document, before: Document) -> Document:
     return found
 
 
-def _ask(prepared: Setting) -> Ask:
+def head_asked(prepared: Setting) -> Ask:
+    """The way to ask the head."""
     from wulfling.day2.asking import Ask
     from wulfling.transport.ssh import Ssh
 
     return Ask(prepared.addresses, Ssh())
 
 
-def _own_place(cluster: str, name: str) -> Path:
+def device_place(cluster: str, name: str) -> Path:
     """Where a device's file is kept until somebody takes it to the device."""
     from wulfling.transport import pins
 
@@ -239,7 +240,7 @@ def _head_key(file: Path) -> str:
     from wulfling.day2.wireguard import head_key
 
     prepared = setting(file)
-    ask = _ask(prepared)
+    ask = head_asked(prepared)
     key = asyncio.run(head_key(prepared.resolve(), ask))
     if not key:
         click.echo("the first device of this cluster: everything is applied", err=True)
@@ -287,7 +288,7 @@ def _hand_out(
     device = next(one for one in cluster.wireguard.devices if one.name == name)
     text = wireguard.configuration(cluster, device, private, head_key)
     if place is None:
-        _show_code(text)
+        show_code(text)
         click.echo(f"scan it with the WireGuard app on {name}, now: it is kept nowhere", err=True)
     else:
         wireguard.keep(place, text)
@@ -295,7 +296,7 @@ def _hand_out(
         _write(file, document, before)
 
 
-def _show_code(text: str) -> None:
+def show_code(text: str) -> None:
     """A QR code, dark on light whatever the terminal's own colours are."""
     import io
 
@@ -307,7 +308,7 @@ def _show_code(text: str) -> None:
         click.secho(line, fg="bright_white", bg="black")
 
 
-def _follow(file: Path) -> int:
+def follow(file: Path) -> int:
     """Have the head, and no other board, follow the file about its devices."""
     from wulfling.components import DEVICES
     from wulfling.converge.apply import apply

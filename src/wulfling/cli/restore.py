@@ -15,11 +15,13 @@ from wulfling.cli.rack import YES, agreed, operator, rack
 from wulfling.cli.river import bring
 from wulfling.cli.setting import Setting, setting
 from wulfling.day2 import backup as backups
+from wulfling.day2 import keys as kept_keys
 from wulfling.day2 import membership
 from wulfling.day2.membership import Answer
 from wulfling.day2.rack import Rack, turn
 from wulfling.day2.rest import recovered
 from wulfling.errors import Unreachable
+from wulfling.transport import pins
 
 SAID_NO = 2
 
@@ -82,6 +84,41 @@ def head(file: Path, *, at: str, answers: Path | None, yes: bool) -> int:
     )
     click.echo("jobs that were submitted after that moment are not known to it", err=True)
     return outcome.exit_code
+
+
+@restore.command()
+@click.argument("keys_file", metavar="FILE", type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--identity",
+    type=click.Path(path_type=Path, exists=True),
+    help="The private key of a recipient: age's or SSH's. Without it age asks for the passphrase.",
+)
+@click.option("--head", "to_head", is_flag=True, help="Give the head its secrets back, too.")
+@YES
+@click.pass_obj
+def keys(file: Path, keys_file: Path, identity: Path | None, *, to_head: bool, yes: bool) -> int:
+    """Put back what `backup keys` has written: this machine's part, and with --head the head's.
+
+    The head gets the munge key and the tunnel's key, and the next apply brings them to where they
+    belong. Host keys of boards stay in FILE, for a person: age -d FILE shows all of it.
+
+    Exit code 0: it is back; 2: you said no; 3: the head does not answer.
+    """
+    prepared = setting(file)
+    name = prepared.resolve(join=False).name
+    found = kept_keys.decrypt(keys_file, identity, name)
+    others = kept_keys.differing(found, name)
+    if others and not agreed(f"Replace {', '.join(others)} of this machine?", yes=yes):
+        return SAID_NO
+    with turn(name, operator()):
+        for one in kept_keys.keep_here(found, name):
+            click.echo(f"{pins.state_directory(name) / one}")
+        if to_head:
+            boards = rack(setting(file))
+            for path in asyncio.run(kept_keys.give_back(boards, found)):
+                click.echo(f"{boards.cluster.head}: {path}")
+            click.echo(f"next: wulfling -f {file} apply", err=True)
+    return 0
 
 
 def _arrive(prepared: Setting, boards: Rack, answers: Path | None, file: Path) -> int:

@@ -19,6 +19,7 @@ from wulfling.components import (
     mpi,
     munge,
     package_cache,
+    patches,
     quota,
     remote,
     repository,
@@ -53,6 +54,8 @@ class Component:
 
 
 COMPONENTS = (
+    # Right after the packages: a board with a known hole gets nothing else before it is mended.
+    Component("patches", patches.resources),
     Component("system", system.resources),
     Component("access", access.resources),
     Component("router", router.resources),

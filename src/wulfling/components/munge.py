@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from wulfling.model.advisories import MUNGE
 from wulfling.model.cluster import Cluster, Node
 from wulfling.model.resource import Resource, digest
 from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
 from wulfling.node.resources.packages import Packages
+from wulfling.node.resources.patched import Patched
 from wulfling.node.resources.service import Service
 
 DROP_IN = "/etc/systemd/system/munge.service.d/wulfling.conf"
@@ -52,7 +54,7 @@ def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
     yield Service(
         unit="munge.service",
         configured=digest(key_text, restart.content),
-        watches=(key.key, restart.key),
+        watches=(key.key, restart.key, f"{Patched.kind}:{MUNGE}"),
         ready=("sh", "-c", "munge -n | unmunge"),
         why="a running munge goes on with the old key until it is restarted",
     )

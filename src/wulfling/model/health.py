@@ -110,6 +110,7 @@ class Health:
     half_done: tuple[str, ...] = ()  # packages that dpkg has not finished
     versions: tuple[tuple[str, str], ...] = ()  # "slurmd" and what it says it is, "22.05.8"
     munge: str = "ok"
+    exposed: str = ""  # the version of munge that could have given the key away, and is gone
     decoded: tuple[tuple[str, str], ...] = ()
     mounts: tuple[Mount, ...] = ()
     exports: tuple[tuple[str, str], ...] = ()  # path and client, as the kernel's server has them

@@ -33,6 +33,7 @@ from wulfling.node.resources import firewall, from_json
 from wulfling.node.resources.database import Database
 from wulfling.node.resources.firewall import Firewall
 from wulfling.node.resources.kernel import KernelFlags
+from wulfling.node.resources.patched import Patched
 from wulfling.node.resources.service import Service, expect_units
 from wulfling.node.resources.slurm import Account, AccountingCluster, Association, expect_rows
 
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 SECRETS = f"{STATE}/secrets"
 KNOWN = f"{STATE}/cluster/hardware.json"
 LOCK = "/run/wulfling.lock"
+NOTING = (KernelFlags, Retired, Firewall, Patched)
+"""The kinds that may have a word for the operator, also when nothing is to be done."""
 
 
 class GivenUp(Exception):
@@ -336,7 +339,7 @@ class Run:
 
 
 def _note(resource: Resource, board: Board) -> str:
-    return resource.note(board) if isinstance(resource, KernelFlags | Retired | Firewall) else ""
+    return resource.note(board) if isinstance(resource, NOTING) else ""
 
 
 def _told(status: Status, diff: Sequence[str] = (), message: str = "") -> dict[str, Any]:

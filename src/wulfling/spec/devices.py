@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from typing import Any
+
 from wulfling.errors import WulflingError
 from wulfling.spec import validate
 from wulfling.spec.document import Document
-from wulfling.spec.entries import appended, dropped
+from wulfling.spec.entries import appended, dropped, reads_as
 from wulfling.spec.problem import did_you_mean, show
 from wulfling.spec.remote import free
 
@@ -46,6 +49,15 @@ def revoked(document: Document, name: str) -> Document:
         )
     validate.check(found)
     return found
+
+
+def renewed(document: Document, name: str, key: str) -> Document:
+    """``document`` with another public key for this device. Raises ``WulflingError``."""
+    expected: Any = deepcopy(dict(document.data))
+    old = expected["devices"][name]["key"]
+    expected["devices"][name]["key"] = key
+    found = reads_as(document, document.text.replace(old, key), expected)
+    return _checked(document, found, "devices", f'{name}: {{..., key: "{key}"}}')
 
 
 def unknown(document: Document, name: str) -> WulflingError:

@@ -18,6 +18,9 @@ from pathlib import Path
 from wulfling import proc
 from wulfling.errors import WulflingError
 
+RETIRED = "retired_host_keys"
+NEXT, FORMER = "id_ed25519.next", "id_ed25519.former.pub"
+
 
 def state_directory(cluster: str) -> Path:
     """The cluster's own folder, made with mode 0700 when it is missing."""
@@ -71,6 +74,58 @@ def pinned(cluster: str, address: str) -> tuple[str, ...]:
     """The keys that ``address`` may answer with, without the address."""
     words = (line.split(maxsplit=1) for line in _lines(known_hosts(cluster)))
     return tuple(line[1] for line in words if len(line) == 2 and line[0] == address)
+
+
+def retire(cluster: str, keys: Iterable[str]) -> None:
+    """Remember host keys that were in use and are no more: nobody is to pin them again."""
+    file = state_directory(cluster) / RETIRED
+    lines = [" ".join(_parts(key)) for key in keys]
+    with held(file.parent):
+        before = _lines(file)
+        write_beside(file, "".join(f"{line}\n" for line in dict.fromkeys((*before, *lines))))
+
+
+def is_retired(cluster: str, key: str) -> bool:
+    """Whether a host key was in use before a rotation."""
+    return " ".join(_parts(key)) in _lines(state_directory(cluster) / RETIRED)
+
+
+def next_identity(cluster: str) -> Path:
+    """The private key that will be ``identity`` after ``use_next``, made when it is missing."""
+    key = state_directory(cluster) / NEXT
+    with held(key.parent):
+        if not key.exists():
+            new_key(key, f"wulfling-{cluster}")
+    return key
+
+
+def use_next(cluster: str) -> None:
+    """Make the next key ``identity``, and the one that was so far ``former``. Cut off anywhere,
+    it is to be done again."""
+    folder = state_directory(cluster)
+    with held(folder):
+        if (folder / NEXT).exists():
+            if not (folder / FORMER).exists():
+                write_beside(folder / FORMER, (folder / "id_ed25519.pub").read_text())
+            # The private half last: the boards take both keys meanwhile.
+            write_beside(folder / "id_ed25519.pub", (folder / f"{NEXT}.pub").read_text())
+            (folder / NEXT).replace(folder / "id_ed25519")
+        (folder / f"{NEXT}.pub").unlink(missing_ok=True)
+
+
+def former(cluster: str) -> str:
+    """The public key that boards may still take, until ``forget_former``; "" when none is."""
+    return "".join(_lines(state_directory(cluster) / FORMER))
+
+
+def forget_former(cluster: str) -> None:
+    """No board takes it any more."""
+    (state_directory(cluster) / FORMER).unlink(missing_ok=True)
+
+
+def has_next(cluster: str) -> bool:
+    """Whether there is a key that is to become ``identity``."""
+    return (state_directory(cluster) / NEXT).exists()
 
 
 def fingerprint(key: str) -> str:

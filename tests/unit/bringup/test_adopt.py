@@ -15,13 +15,14 @@ from wulfling.bringup import adopt_board
 from wulfling.bringup.adopt import Adopted, Adoption, Stranger, exit_code
 from wulfling.bringup.adopt_answers import Answer
 from wulfling.bringup.adopt_facts import lines_of
-from wulfling.bringup.adopt_steps import CLOSE_PASSWORDS, OPEN_PASSWORDS, USE_HOST_KEYS
+from wulfling.bringup.adopt_steps import CLOSE_PASSWORDS, OPEN_PASSWORDS
 from wulfling.components.access import admin
 from wulfling.converge.events import Done, Event, Lost, StepDone, Waiting
 from wulfling.errors import IdentityMismatch, Locked, NodeFailed, Unreachable, WulflingError
 from wulfling.model.cluster import Cluster
 from wulfling.transport import pins
 from wulfling.transport.entry import Offer, PasswordExpired, PasswordRefused, PasswordWanted
+from wulfling.transport.host_keys import USE_HOST_KEYS
 from wulfling.transport.link import Address, Refused, Unpinned
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGx3+nmUCHGdBN7wuhlu0SvIIowfd+B0o0wCXVFYQwPd kim"

@@ -20,11 +20,12 @@ from wulfling.bringup.adopt_facts import (
     question,
     shared,
 )
-from wulfling.bringup.adopt_steps import NEW_HOST_KEYS, NEW_MACHINE_ID, USE_HOST_KEYS, Wish, changes
+from wulfling.bringup.adopt_steps import NEW_MACHINE_ID, Wish, changes
 from wulfling.components.access import admin
 from wulfling.errors import NodeFailed
 from wulfling.model.cluster import Cluster
 from wulfling.model.resource import Resource
+from wulfling.transport.host_keys import NEW_HOST_KEYS, USE_HOST_KEYS
 
 HERE = Path(__file__).parent / "adopt"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGx3+nmUCHGdBN7wuhlu0SvIIowfd+B0o0wCXVFYQwPd kim"

@@ -230,13 +230,13 @@ def test_a_phone_gets_a_code_and_leaves_no_file(
 ) -> None:
     boards()
     shown: list[str] = []
-    real = remote._show_code
+    real = remote.show_code
 
     def show_code(text: str) -> None:
         shown.append(text)
         real(text)
 
-    monkeypatch.setattr(remote, "_show_code", show_code)
+    monkeypatch.setattr(remote, "show_code", show_code)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     words = ("remote", "add-device", "phone", "--qr")
     code, out, err = run(*words, "--endpoint", "home.example.org")

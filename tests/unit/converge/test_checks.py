@@ -302,6 +302,28 @@ ILLNESSES: Mapping[str, tuple[tuple[Plant, ...], str, str]] = {
         "two",
         "packages",
     ),
+    "munge with a known hole": (
+        (
+            step("two", "patched:munge", "  munge 0.5.15-2 -> 0.5.15-2+deb12u1 or newer (CVE-1)"),
+            step("two", "service:munge.service", "  restart: patched:munge changes"),
+            ill("two", exposed="0.5.15-1"),
+        ),
+        "two",
+        "patches",
+    ),
+    "Slurm with a known hole": (
+        (
+            step(
+                "two",
+                "patched:slurm",
+                status=Status.FAILED,
+                said="slurmd 22.05.8-4 has CVE-1, which 22.05.8-4+deb12u3 mends\nwulfling upgrade",
+            ),
+        ),
+        "two",
+        "patches",
+    ),
+    "a munge key that may be known": ((ill("two", exposed="0.5.15-2"),), "two", "munge-key"),
     "duplicate machine-id": ((measured("two", machine_id=f"{'one':0>32}"),), "two", "machine-id"),
     "wrong host key": (
         (

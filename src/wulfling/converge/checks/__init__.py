@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wulfling.converge.checks import backup, board, ground, shared, slurm
+from wulfling.converge.checks import backup, board, ground, patches, shared, slurm
 from wulfling.converge.checks.check import Check
 from wulfling.converge.evidence import Evidence
 from wulfling.model.finding import Finding
@@ -10,6 +10,7 @@ from wulfling.model.finding import Finding
 CHECKS: tuple[Check, ...] = (
     *board.CHECKS,
     *ground.CHECKS,
+    *patches.CHECKS,
     *shared.CHECKS,
     *slurm.CHECKS,
     *backup.CHECKS,

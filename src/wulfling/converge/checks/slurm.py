@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wulfling.converge.checks import ground, shared
+from wulfling.converge.checks import ground, patches, shared
 from wulfling.converge.checks.board import ALONE
 from wulfling.converge.checks.check import Check, bad, drifted, stopped, told
 from wulfling.converge.checks.ground import BOARD
@@ -28,6 +28,7 @@ CONTROLLER = ("service:slurmctld", "file:/etc/systemd/system/slurmctld", "direct
 DAEMON = ("service:slurmd.", "file:/etc/systemd/system/slurmd.", "file:/etc/default/slurmd")
 KEYS = (
     *ground.KEYS,
+    *patches.KEYS,
     *shared.KEYS,
     *DATABASE,
     *ACCOUNTING,

@@ -14,6 +14,7 @@ from wulfling.model.health import Health
 from wulfling.model.resource import NotYet, Resource
 from wulfling.node.backup.done import backups
 from wulfling.node.board import Board
+from wulfling.node.exposed import munge_was_exposed
 from wulfling.node.health import disk, looks, network, scheduler
 from wulfling.node.health.clock import TRACKING
 from wulfling.node.repair import half_done_packages
@@ -78,6 +79,7 @@ class Examination:
             half_done=half_done_packages(board),
             versions=tuple(scheduler.versions(board, asked.get("programs", ()))),
             munge=self._munge or "ok",
+            exposed=munge_was_exposed(board) if asked.get("munge") else "",
             decoded=tuple((node, _decoded(board, told)) for node, told in credentials.items()),
             mounts=tuple(mount.collect() for mount in self._mounts),
             exports=disk.exports(board),

@@ -21,6 +21,7 @@ from wulfling.node.resources.keyring import Keyring
 from wulfling.node.resources.libraries import Libraries
 from wulfling.node.resources.link import Link
 from wulfling.node.resources.packages import Packages
+from wulfling.node.resources.patched import Patched
 from wulfling.node.resources.quota import Quota
 from wulfling.node.resources.restored import Restored, StateKnown
 from wulfling.node.resources.service import Service
@@ -49,6 +50,7 @@ KINDS: dict[str, type[Resource]] = {
         Libraries,
         Link,
         Packages,
+        Patched,
         Quota,
         Restored,
         Service,

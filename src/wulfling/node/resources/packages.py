@@ -70,7 +70,7 @@ class Packages(Resource):
         other = [name for name, _ in set(self.versions) - set(observed.versions)]
         missing += sorted(set(other) - set(missing))
         wait_for_dpkg(board)
-        refused = _update(board) if other or _lists_are_old(board) else ""
+        refused = fetch_lists(board) if other or _lists_are_old(board) else ""
         with no_daemon_starts(board):
             _install(board, missing, refused)
         board.forget(DPKG_STATUS, f"versions {DPKG_STATUS}")
@@ -167,20 +167,32 @@ def installed(board: Board) -> frozenset[str]:
 
 def versions(board: Board) -> Mapping[str, str]:
     """The version of every package in dpkg's table whose files are there, by name."""
-    found = {}
-    for paragraph in (board.text(DPKG_STATUS) or "").split("\n\n"):
-        name = version = ""
-        there = False
-        for line in paragraph.split("\n"):
-            if line.startswith("Package: "):
-                name = line[9:]
-            elif line.startswith("Version: "):
-                version = line[9:]
-            elif line.startswith("Status: "):
-                there = line.endswith((" installed", " unpacked", " half-configured"))
-        if name and there:
-            found[name] = version
-    return found
+    return dict(filter(None, map(_version, (board.text(DPKG_STATUS) or "").split("\n\n"))))
+
+
+def versions_of(board: Board, names: Sequence[str]) -> Mapping[str, str]:
+    """The same of a few packages, a hundred times as fast."""
+    try:
+        table = b"\n\n" + board.path(DPKG_STATUS).read_bytes()
+    except FileNotFoundError:
+        return {}
+    starts = (table.find(f"\n\nPackage: {name}\n".encode()) + 2 for name in names)
+    paragraphs = (table[at : table.find(b"\n\n", at)].decode() for at in starts if at > 1)
+    return dict(filter(None, map(_version, paragraphs)))
+
+
+def _version(paragraph: str) -> tuple[str, str] | None:
+    """Name and version of a package whose files are there."""
+    name = version = ""
+    there = False
+    for line in paragraph.split("\n"):
+        if line.startswith("Package: "):
+            name = line[9:]
+        elif line.startswith("Version: "):
+            version = line[9:]
+        elif line.startswith("Status: "):
+            there = line.endswith((" installed", " unpacked", " half-configured"))
+    return (name, version) if name and there else None
 
 
 def _install(board: Board, names: list[str], refused: str) -> None:
@@ -189,7 +201,7 @@ def _install(board: Board, names: list[str], refused: str) -> None:
     except CommandFailed as failed:
         # The lists name versions that the mirror has replaced meanwhile: ask it once more.
         if not refused and _OUTDATED.search(failed.output):
-            refused = _update(board)
+            refused = fetch_lists(board)
             if not refused:
                 _apt(board, "install", *names)
                 return
@@ -199,7 +211,7 @@ def _install(board: Board, names: list[str], refused: str) -> None:
         raise
 
 
-def _update(board: Board) -> str:
+def fetch_lists(board: Board) -> str:
     """Fetch the lists of packages; what apt-get said when it could not.
 
     Not an error yet: one dead repository, of the board's maker for example, does no harm when
