@@ -31,8 +31,9 @@ from wulfling.errors import Unreachable
 from wulfling.model.cluster import Cluster, Firewall
 from wulfling.model.plan import Status
 from wulfling.model.resource import Resource
+from wulfling.node.dead_man import PATIENCE
 from wulfling.node.resources import as_json
-from wulfling.node.resources.firewall import NO_FIREWALL, PATIENCE
+from wulfling.node.resources.firewall import NO_FIREWALL
 from wulfling.node.resources.firewall import Firewall as Rules
 from wulfling.transport.link import Address, Dial, Link
 

@@ -13,7 +13,9 @@ from wulfling.components import compile_cluster
 from wulfling.converge.observe import plan
 from wulfling.converge.session import NOT_MADE_YET
 from wulfling.errors import WulflingError
+from wulfling.model.cluster import Cluster
 from wulfling.model.resource import Resource
+from wulfling.model.zones import logins, zones
 
 
 @click.command()
@@ -26,12 +28,17 @@ def explain(file: Path, node: str, thing: str | None, output: str) -> None:
 
     THING narrows it down, for example `slurmd` or `/etc/hosts`.
     """
-    resources = [r for r in _declared(setting(file), node) if thing is None or thing in r.key]
+    cluster, declared = _declared(setting(file), node)
+    resources = [r for r in declared if thing is None or thing in r.key]
     if not resources:
         raise WulflingError(f"nothing on {node} is called {thing}", hint=f"wulfling explain {node}")
     if output == "json":
         click.echo(show.as_json([_as_json(resource) for resource in resources]))
         return
+    if thing is None:
+        board = cluster.node(node)
+        click.echo(f"# zones: {', '.join(zone.value for zone in zones(cluster, board))}")
+        click.echo(f"# people who may log in: {logins(cluster, board).value}\n")
     for resource in resources:
         click.secho(f"# {resource.key}", bold=True)
         if resource.why:
@@ -43,17 +50,18 @@ def explain(file: Path, node: str, thing: str | None, output: str) -> None:
         click.echo()
 
 
-def _declared(prepared: Setting, node: str) -> tuple[Resource, ...]:
+def _declared(prepared: Setting, node: str) -> tuple[Cluster, tuple[Resource, ...]]:
     """What the node is to be; what it is made of has to be measured first."""
     if node not in prepared.addresses:
         raise WulflingError(
             f"there is no node {node}", hint=f"the file has {', '.join(prepared.addresses)}"
         )
     outcome = talk(prepared, plan, show_progress=False)
-    declared = compile_cluster(prepared.resolve(outcome.hardware, NOT_MADE_YET))
+    cluster = prepared.resolve(outcome.hardware, NOT_MADE_YET)
+    declared = compile_cluster(cluster)
     if node not in declared:
         raise outcome.errors[node]
-    return declared[node]
+    return cluster, declared[node]
 
 
 def _as_json(resource: Resource) -> dict[str, object]:

@@ -9,6 +9,7 @@ import click
 
 from wulfling.cli.setting import setting
 from wulfling.model.cluster import Role
+from wulfling.transport import host_ca
 
 
 @click.group()
@@ -35,6 +36,18 @@ def hosts(file: Path) -> None:
     cluster = setting(file).resolve()
     for node in cluster.nodes:
         click.echo(f"{node.address} {node.name} {node.name}.{cluster.domain}")
+
+
+@export.command("known-hosts")
+@click.pass_obj
+def known_hosts(file: Path) -> None:
+    """For people's ~/.ssh/known_hosts: one line that vouches for every board, also for one that
+    was replaced. The next `wulfling apply` gives the boards their certificates.
+
+    What vouches is a key on this machine alone; keep it (`host_ca` in the cluster's folder below
+    ~/.local/state/wulfling), or people get another line.
+    """
+    click.echo(host_ca.line(setting(file).resolve(join=False)))
 
 
 @export.command("ssh-config")

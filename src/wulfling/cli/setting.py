@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wulfling import spec
 from wulfling.errors import WulflingError
 from wulfling.model.cluster import Cluster, Hardware, Secrets
-from wulfling.transport import pins, way
+from wulfling.transport import host_ca, pins, way
 from wulfling.transport.link import Address
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class Setting:
         ``join`` the packages that were built for it. Raises ``WulflingError`` when some are not
         built yet."""
         cluster = spec.resolve(self.spec, hardware or {}, secrets, self.admin_keys)
+        if hardware:
+            cluster = replace(cluster, certificates=host_ca.certificates(cluster))
         if not join or cluster.slurm is None or cluster.slurm.build is None:
             return cluster
         from wulfling.bringup.slurm_repository import joined  # few clusters build their Slurm

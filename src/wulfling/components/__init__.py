@@ -26,10 +26,12 @@ from wulfling.components import (
     router,
     slurm,
     software,
+    sshd,
     storage,
     system,
     tailscale,
     upkeep,
+    zones,
 )
 from wulfling.model.cluster import Cluster, Node
 from wulfling.model.resource import Resource, digest
@@ -58,6 +60,7 @@ COMPONENTS = (
     Component("patches", patches.resources),
     Component("system", system.resources),
     Component("access", access.resources),
+    Component("sshd", sshd.resources),
     Component("router", router.resources),
     Component("dhcp", dhcp.resources),
     Component("remote", remote.resources),
@@ -72,6 +75,7 @@ COMPONENTS = (
     Component("backup", backup.resources, backup.before),
     Component("accounting", accounting.resources, accounting.before),
     Component("slurm", slurm.resources, slurm.before),
+    Component("zones", zones.resources),
     Component("backup timers", backup.timers),
     Component("upkeep", upkeep.resources),
     # After all that listens: a firewall that nobody gets through ends the apply of its board.
@@ -110,7 +114,7 @@ def farewell(cluster: Cluster, node: Node) -> tuple[Resource, ...]:
     trust = {f"file:{path}" for path in access.TRUST}
     way_in = [
         resource
-        for resource in access.resources(cluster, node)
+        for resource in (*access.resources(cluster, node), *sshd.resources(cluster, node))
         if resource.key not in trust and not isinstance(resource, Packages)
     ]
     clock = Service(

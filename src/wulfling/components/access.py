@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wulfling.model.cluster import Cluster, Node
-from wulfling.model.resource import Resource, digest
+from wulfling.model.resource import Resource
 from wulfling.node.resources.account import Group, User
 from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
 from wulfling.node.resources.packages import Packages
-from wulfling.node.resources.service import Service
 
 ADMIN_ID = 970  # below 1000, where people start, and outside what Debian's packages take
 
@@ -21,13 +20,12 @@ TRUST = (
     "/etc/ssh/ssh_config.d/10-wulfling.conf",
 )
 
-SSHD_FILE = "/etc/ssh/sshd_config.d/10-wulfling.conf"
-KEYS_DIRECTORY = "/etc/ssh/authorized_keys.d"
+KEYS_DIRECTORY = "/etc/ssh/authorized_keys.d"  # sshd_config(5) has it too, in sshd.py
 
 
 def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
     """The admin account, everybody's account and keys, and host-based trust."""
-    yield Packages(names=("openssh-server", "openssh-client", "sudo"), why="the way in")
+    yield Packages(names=("openssh-client", "sudo"), why="from board to board, and to root")
     yield from admin(cluster)
     yield Directory(path=KEYS_DIRECTORY)
     for person in cluster.people:
@@ -47,11 +45,6 @@ def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
         )
     yield from _homes(cluster, node)
     yield from _trust(cluster)
-
-
-def _root(cluster: Cluster) -> str:
-    """Nobody logs in as root, unless root is the account that answers before ours is there."""
-    return "prohibit-password" if cluster.login == "root" else "no"
 
 
 def admin(cluster: Cluster) -> Iterator[Resource]:
@@ -117,25 +110,7 @@ def _trust(cluster: Cluster) -> Iterator[Resource]:
     equivalent = "".join(
         f"{n.name}\n{n.name}.{cluster.domain}\n{n.address}\n" for n in cluster.nodes
     )
-    server = (
-        f"AuthorizedKeysFile {KEYS_DIRECTORY}/%u .ssh/authorized_keys\n"
-        "HostbasedAuthentication yes\nIgnoreRhosts yes\n"
-        # The first value counts, and ours is read before cloud-init's 50-cloud-init.conf.
-        "PasswordAuthentication no\nKbdInteractiveAuthentication no\n"
-        f"PermitRootLogin {_root(cluster)}\nPermitEmptyPasswords no\nLoginGraceTime 30\n"
-        # A laptop that falls asleep in an apply must not hold a board's lock for hours.
-        "ClientAliveInterval 5\nClientAliveCountMax 3\n"
-    )
     client = "HostbasedAuthentication yes\nEnableSSHKeysign yes\n"
     yield File(path="/etc/ssh/ssh_known_hosts", content=known, why="pinned: nobody is asked yes/no")
     yield File(path="/etc/ssh/shosts.equiv", content=equivalent, why="which boards may vouch")
     yield File(path="/etc/ssh/ssh_config.d/10-wulfling.conf", content=client, why="ask by host key")
-    file = File(path=SSHD_FILE, content=server, why="sshd_config(5): keys and trusted boards")
-    yield file
-    yield Service(
-        unit="ssh.service",
-        configured=digest(server),
-        watches=(file.key,),
-        reload=True,
-        why="the way in",
-    )

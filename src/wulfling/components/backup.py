@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from wulfling.model.cluster import Backup, BackupSecrets, Cluster, Node
+from wulfling.model.cluster import BACKUP_ACCOUNT, Backup, BackupSecrets, Cluster, Node
 from wulfling.model.resource import Resource, digest
 from wulfling.node.backup import BLANK, FOLDER, KEY, PASSWORD, PROGRAM, SETTINGS, Settings
 from wulfling.node.install import PROGRAMS, starter
@@ -21,7 +21,7 @@ from wulfling.node.resources.packages import Packages
 from wulfling.node.resources.restored import Restored, StateKnown
 from wulfling.node.resources.service import Service
 
-ACCOUNT, ACCOUNT_ID = "wulfling-backup", 971
+ACCOUNT, ACCOUNT_ID = BACKUP_ACCOUNT, 971
 # Root's, or whoever has the key could write another one there.
 HOME = f"/var/local/{ACCOUNT}"
 KEY_FILE = f"{HOME}/.ssh/authorized_keys"

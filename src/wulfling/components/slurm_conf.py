@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from wulfling.model.cluster import Cluster, Node, Partition, Role
+from wulfling.model.cluster import Cluster, Node, Partition, Profile, Role
 from wulfling.node.self_check import PROGRAM as HEALTH_CHECK
 
 # Memory that jobs never get, in MiB, by what else runs on the board: the system itself,
@@ -111,6 +111,8 @@ def _settings(cluster: Cluster) -> dict[str, str]:
     if any(n.hardware and n.cpus not in (None, n.hardware.cpus) for n in _measured(cluster)):
         # Virtual boards have one CPU each and say so in the file when they stand for more.
         settings["SlurmdParameters"] = "config_overrides"
+    if cluster.profile is Profile.SHARED:
+        settings["PrologFlags"] = "Contain"  # what pam_slurm_adopt puts people into
     if _gpus(cluster):
         settings |= {"GresTypes": "gpu", "AccountingStorageTRES": "gres/gpu"}  # 2-38
     return settings

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network
 
+BACKUP_ACCOUNT = "wulfling-backup"  # on the board that keeps the backup
 SOFTWARE_SHARE = "/nfs"  # what is shared there is software (2-22)
 
 
@@ -16,6 +17,13 @@ class Role(str, Enum):
     COMPUTE = "compute"
     STORAGE = "storage"
     LOGIN = "login"
+
+
+class Profile(str, Enum):
+    """Who shares the cluster: a household or a class that trusts each other, or strangers."""
+
+    HOME = "home"
+    SHARED = "shared"
 
 
 @dataclass(frozen=True)
@@ -297,6 +305,8 @@ class Cluster:
     firewall: Firewall | None = Firewall()  # None: the file says false
     wireguard: Wireguard | None = None  # None: nobody comes in from outside
     tailscale: Tailscale | None = None
+    profile: Profile = Profile.HOME
+    certificates: tuple[tuple[str, str], ...] = ()  # of host keys, by node; for people's ssh
 
     @property
     def software(self) -> str:

@@ -48,6 +48,8 @@ class Retired(Resource):
         place = board.path(self.path)
         place.unlink(missing_ok=True)
         sync_directory(place.parent)
+        if self.path.startswith("/etc/systemd/system/"):
+            board.run(["systemctl", "daemon-reload"])
 
     def note(self, board: Board) -> str:
         """Why a file stays."""
@@ -86,6 +88,7 @@ def retired(
     had, services that we brought, then the files that they read."""
     owned = read_manifest(board)
     keys = {resource.key for resource in declared}
+    places = {getattr(resource, "path", "") for resource in declared}  # of another kind by now
     gone = [
         key.partition(":")
         for key in reversed(owned.keys)
@@ -99,12 +102,12 @@ def retired(
         if kind == "firewall":
             yield NO_FIREWALL
     for kind, _, name in gone:
-        if kind == "block":
+        if kind in ("block", "pam"):
             yield Block(path=name, text="")
         if kind == "libraries":
             yield Libraries(path=name, folder="")
         known = kind == "link" or (kind in ("file", "blob") and name in owned.files)
-        if known and os.path.lexists(board.path(name)):
+        if known and name not in places and os.path.lexists(board.path(name)):
             yield Retired(path=name, sha256=owned.files.get(name, ""))
 
 

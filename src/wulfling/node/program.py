@@ -15,6 +15,7 @@ from wulfling.model.plan import Status
 from wulfling.model.resource import NotYet, Resource
 from wulfling.node.board import STATE, Board
 from wulfling.node.controller import Controller, ControllerGone
+from wulfling.node.dead_man import confirm
 from wulfling.node.facts import as_json as hardware_json
 from wulfling.node.facts import measure
 from wulfling.node.install import install
@@ -29,7 +30,7 @@ from wulfling.node.manifest import (
     write_manifest,
 )
 from wulfling.node.repair import JOURNAL, repair
-from wulfling.node.resources import firewall, from_json
+from wulfling.node.resources import from_json
 from wulfling.node.resources.database import Database
 from wulfling.node.resources.firewall import Firewall
 from wulfling.node.resources.kernel import KernelFlags
@@ -81,7 +82,7 @@ def main(
 def _converse(board: Board, controller: Controller) -> None:
     order = controller.hear()
     if order["do"] == "confirm":  # by a second connection, while the first holds the lock
-        firewall.confirm(board)
+        confirm(board)
         controller.tell(event="done")
         return
     board.applying = order["do"] == "apply"

@@ -21,6 +21,7 @@ from wulfling.model.cluster import (
     Node,
     Partition,
     Person,
+    Profile,
     Role,
     Secrets,
     Share,
@@ -87,6 +88,7 @@ def resolve(
         firewall=Firewall(spec.firewall.ssh, spec.firewall.open) if spec.firewall else None,
         wireguard=_wireguard(spec, virtual),
         tailscale=_tailscale(spec, virtual),
+        profile=Profile(spec.profile),
     )
     releases.check(cluster)
     return mpi.settled(cluster)

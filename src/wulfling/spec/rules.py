@@ -234,6 +234,23 @@ def slurm(draft: Draft) -> Iterator[Problem]:
         seen.setdefault(key.lower(), key)
 
 
+def profile(draft: Draft) -> Iterator[Problem]:
+    """Where jobs open compute boards, there are jobs, and the part of Slurm that does it."""
+    if draft.spec.profile != "shared" or not draft.sound("profile"):
+        return
+    slurm = draft.spec.slurm
+    if slurm is None:
+        message = "with profile: shared a job opens a compute board, and there is no Slurm"
+        yield draft.problem(("profile",), message, "delete `slurm: false`, or write `home`")
+    elif slurm.build is not None and draft.sound("slurm"):
+        message = "Slurm as wulfling builds it has no pam_slurm_adopt, which profile: shared needs"
+        yield draft.problem(("profile",), message, "delete `build:` of slurm, or write `home`")
+    for key in slurm.extra if slurm else ():
+        if key.lower() == "prologflags":
+            message = f"with profile: shared wulfling writes {key} itself (Contain)"
+            yield draft.problem(("slurm", "extra", key), message, "delete it here", key=True)
+
+
 def partition_names(draft: Draft) -> Iterator[Problem]:
     """Names of partitions differ by more than their case, and one of them is the default."""
     if draft.spec.slurm is None:
@@ -365,6 +382,7 @@ RULES = (
     memory,
     storage,
     slurm,
+    profile,
     partition_names,
     partition_members,
     times,

@@ -43,6 +43,7 @@ from wulfling.spec.values import (
     NodeSet,
     PackageName,
     PartitionName,
+    ProfileName,
     Release,
     SharePath,
     Size,
@@ -327,6 +328,12 @@ class Spec(Part):
         {},
         validate_default=True,
         description="The scheduler. `false`: none, MPI with a machinefile.",
+    )
+    profile: ProfileName = Field(
+        "home",
+        description="Who uses it. `home`: people, who may log in to every board. `shared`: people"
+        " log in where the roles say login, or else on the head; to a compute board while a job of"
+        " theirs runs there; to no other.",
     )
     people: Annotated[Mapping[UserName, PersonSpec], Block({})] = Field(
         {}, description="Who uses the cluster, by account name."

@@ -181,6 +181,7 @@ ClusterName = Annotated[
     str, Written(notation.cluster_name, _json("string", pattern="^[a-z][a-z0-9-]{0,31}$"))
 ]
 Boards = Annotated[Literal["real", "virtual"], _one_of("kind of boards", "real", "virtual")]
+ProfileName = Annotated[Literal["home", "shared"], _one_of("profile", "home", "shared")]
 Release = Annotated[releases.Release, _one_of("release", *get_args(releases.Release))]
 Address = Annotated[
     IPv4Address, Written(notation.address, _json("string", format="ipv4"), "an address")

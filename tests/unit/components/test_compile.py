@@ -390,5 +390,6 @@ def test_every_kind_is_used_or_waits_for_a_board_that_needs_it(kind: str) -> Non
     only_with_a_backup = {"restored", "state_known"}  # test_backup.py
     only_with_a_vendor = {"keyring"}  # test_tailscale.py
     rare = only_with_a_build | only_in_an_upgrade | only_of_two_releases
-    rare |= only_with_a_backup | only_with_a_vendor
+    only_when_asked_for = {"certificate", "pam"}  # transport/test_host_ca.py, model/test_zones.py
+    rare |= only_with_a_backup | only_with_a_vendor | only_when_asked_for
     assert kind in used | {"kernel"} | rare

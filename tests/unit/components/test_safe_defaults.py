@@ -20,6 +20,7 @@ from wulfling.bringup.adopt_facts import DEFAULTS
 from wulfling.components import COMPONENTS, compile_cluster, farewell
 from wulfling.components.backup import ACCOUNT, KEY_FILE
 from wulfling.components.slurm_conf import cgroup_conf, slurm_conf
+from wulfling.components.sshd import SSHD_FILE
 from wulfling.components.upkeep import HELD
 from wulfling.converge.checks import diagnose
 from wulfling.converge.evidence import Evidence
@@ -37,6 +38,7 @@ from wulfling.node.resources.file import File
 from wulfling.node.resources.firewall import Firewall
 from wulfling.node.resources.packages import Packages
 from wulfling.node.resources.service import Service
+from wulfling.node.resources.sshd import SshServer
 from wulfling.node.resources.wheel import Wheel
 from wulfling.transport.link import Address
 from wulfling.transport.ssh import arguments
@@ -181,8 +183,8 @@ def test_s08_nothing_is_built_as_root(cluster: Cluster, node: str) -> None:
 
 @every_node
 def test_s09_no_default_account_and_no_password_opens_a_board(cluster: Cluster, node: str) -> None:
-    sshd = file(cluster, node, "/etc/ssh/sshd_config.d/10-wulfling.conf")
-    assert sshd is not None
+    (sshd,) = declared(cluster, node, SshServer)
+    assert (sshd.path, sshd.owner, sshd.mode) == (SSHD_FILE, "root", 0o644)
     for line in ("PasswordAuthentication no", "KbdInteractiveAuthentication no"):
         assert line in sshd.content.splitlines()
     assert {"PermitRootLogin no", "PermitEmptyPasswords no"} <= set(sshd.content.splitlines())

@@ -35,6 +35,8 @@ PACKAGES = ("packages:", "wheel:", "libraries:", "blob:")
 PEOPLE = ("user:", "group:")
 ACCESS = (
     "file:/etc/ssh/",
+    "sshd:",
+    "pam:",
     "service:ssh",
     "file:/etc/sudoers.d/",
     "file:/var/local/",

@@ -27,6 +27,7 @@ from wulfling.node.resources.restored import Restored, StateKnown
 from wulfling.node.resources.service import Service
 from wulfling.node.resources.slurm import Account, AccountingCluster, Association
 from wulfling.node.resources.slurm_upgrade import SlurmUpgrade
+from wulfling.node.resources.sshd import HostCertificate, LoginRules, SshServer
 from wulfling.node.resources.updates import Updates
 from wulfling.node.resources.wheel import Wheel
 
@@ -44,17 +45,20 @@ KINDS: dict[str, type[Resource]] = {
         File,
         Firewall,
         Group,
+        HostCertificate,
         Hostname,
         KernelFlags,
         Keyring,
         Libraries,
         Link,
+        LoginRules,
         Packages,
         Patched,
         Quota,
         Restored,
         Service,
         SlurmUpgrade,
+        SshServer,
         StateKnown,
         Updates,
         User,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -48,13 +48,12 @@ class File(Resource):
             content = board.text(self.path) or ""
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return File(
-            path=self.path,
+        return replace(
+            self,
             content=content,
             owner=board.user_name(status.st_uid),
             group=board.group_name(status.st_gid),
             mode=stat.S_IMODE(status.st_mode),
-            secret=self.secret,
         )
 
     def converge(self, board: Board, observed: Resource | None) -> None:

@@ -15,6 +15,8 @@ from typing import ClassVar
 from wulfling.errors import WulflingError
 from wulfling.model.resource import NotYet, Resource
 from wulfling.node.board import NOT_FOUND, STATE, Board
+from wulfling.node.dead_man import FIREWALL as REVERT
+from wulfling.node.dead_man import PATIENCE, arm, disarm
 from wulfling.node.resources.file import sync_directory, unified, write_atomically
 
 TABLE = ("inet", "wulfling")
@@ -26,12 +28,10 @@ FOLDER = f"{STATE}/firewall"
 BEFORE = f"{FOLDER}/before.nft"  # what the timer loads
 NEW = f"{FOLDER}/new.nft"
 LISTED = f"{FOLDER}/listed"  # the table as nft(8) showed it when it was loaded
-REVERT = "wulfling-firewall-revert"
 
 RANDOM = 32768  # where ip_local_port_range begins
 RPCBIND = 111
 LOOPBACK_4, LOOPBACK_6 = "7F", "00000000000000000000000001000000"  # 127.* is told backwards
-PATIENCE = 120  # seconds until the rules from before come back
 
 # What nft(8) says of rules that are right and that this kernel was built without.
 LACKING = ("Operation not supported", "No such file or directory")
@@ -88,7 +88,7 @@ class Firewall(Resource):
         new, before = str(board.path(NEW)), str(board.path(BEFORE))
         board.run(["nft", "-c", "-f", new])
         _write(board, BEFORE, _again(_listed(board) or ""))
-        board.run([*_ARM, f"--on-active={self.patience}", "nft", "-f", before])
+        arm(board, REVERT, ("nft", "-f", before), self.patience)
         board.run(["nft", "-f", new])
         if silence := board.contact():
             _finish_revert(board)
@@ -174,16 +174,7 @@ class Firewall(Resource):
 NO_FIREWALL = Firewall(rules="", loaded=False, boots=False)
 
 
-def confirm(board: Board) -> None:
-    """Somebody came in through the new rules: nothing is brought back. Raises ``WulflingError``
-    when that has happened already."""
-    code, _, _ = board.ask(["systemctl", "stop", f"{REVERT}.timer"])
-    if code != 0:
-        raise WulflingError("the rules from before were back already")
-
-
 _RULE = re.compile(r"(tcp|udp) dport ([0-9]+) ")
-_ARM = ("systemd-run", "--quiet", "--collect", f"--unit={REVERT}", "--timer-property=AccuracySec=1")
 
 
 def _listed(board: Board) -> str | None:
@@ -217,8 +208,7 @@ def _again(listed: str) -> str:
 
 def _finish_revert(board: Board) -> None:
     """Do now what the timer was to do, if one is armed: an apply that was cut off left it."""
-    code, _, _ = board.ask(["systemctl", "stop", f"{REVERT}.timer"])
-    if code == 0 and board.text(BEFORE):
+    if disarm(board, REVERT) and board.text(BEFORE):
         board.run(["nft", "-f", str(board.path(BEFORE))])
 
 

@@ -10,15 +10,15 @@ import pytest
 from wulfling.errors import CommandFailed, WulflingError
 from wulfling.model.resource import NotYet
 from wulfling.node.board import Board
+from wulfling.node.dead_man import FIREWALL as REVERT
+from wulfling.node.dead_man import LOGIN, confirm
 from wulfling.node.resources.firewall import (
     LISTED,
     NO_FIREWALL,
-    REVERT,
     RULES,
     UNIT,
     WANTED,
     Firewall,
-    confirm,
 )
 
 if TYPE_CHECKING:
@@ -149,6 +149,7 @@ def test_when_nobody_comes_in_the_old_rules_are_loaded_and_nothing_is_kept(
 
 
 def test_who_comes_too_late_is_told(board: Board, answers: Answers) -> None:
+    answers["systemctl", "stop", f"{LOGIN}.timer"] = (5, "not loaded")
     answers[DISARM] = ""
     confirm(board)
     answers[DISARM] = (5, "not loaded")

@@ -30,6 +30,7 @@ from wulfling.node.resources.restored import Restored, StateKnown
 from wulfling.node.resources.service import Service
 from wulfling.node.resources.slurm import Account, AccountingCluster, Association
 from wulfling.node.resources.slurm_upgrade import SlurmUpgrade
+from wulfling.node.resources.sshd import HostCertificate, LoginRules, SshServer
 from wulfling.node.resources.updates import Updates
 from wulfling.node.resources.wheel import Wheel
 
@@ -45,11 +46,13 @@ ONE_OF_EACH: tuple[Resource, ...] = (
     File(path="/f", content="ä\n\udce9", mode=0o400, secret=True, validate=("visudo", "-cf")),
     Firewall(rules="table inet wulfling\n", loaded=False, boots=False, patience=5),
     Group(group="g", gid=1),
+    HostCertificate(path="/c", content="x\n"),
     Hostname(value="rpnode01"),
     KernelFlags(file="/boot/cmdline.txt", flags=("a=1", "b")),
     Keyring(path="/k", fingerprint="F", url="https://example.org/k"),
     Libraries(path="/c", folder="/f", names=(("a.so", "b.so"),)),
     Link(path="/l", target="t"),
+    LoginRules(path="/etc/pam.d/sshd", text="account\n"),
     Packages(names=("a", "b"), versions=(("a", "1-"),)),
     Quota(user="pi", limit_mb=10),
     Restored(at="latest", awaits=("disk/file:/k",)),
@@ -65,6 +68,7 @@ ONE_OF_EACH: tuple[Resource, ...] = (
         awaits=("rpnode01/service:x",),
     ),
     SlurmUpgrade(version="24.11.5", database="d"),
+    SshServer(path="/s", content="x\n", tried=False),
     StateKnown(),
     Updates(what="slurm", pending=("a 1 -> 2",), unfinished="slurmd", database="d"),
     User(user="u", uid=1, gid=1, home="/h", shell="/s", system=True),
