@@ -14,6 +14,7 @@ from wulfling.components import (
     access,
     accounting,
     backup,
+    desktop,
     dhcp,
     firewall,
     mpi,
@@ -70,6 +71,7 @@ COMPONENTS = (
     Component("accounting", accounting.resources, accounting.before),
     Component("slurm", slurm.resources, slurm.before),
     Component("backup timers", backup.timers),
+    Component("desktop", desktop.resources),
     Component("upkeep", upkeep.resources),
     # After all that listens: a firewall that nobody gets through ends the apply of its board.
     Component("firewall", firewall.resources),

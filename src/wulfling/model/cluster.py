@@ -7,6 +7,7 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Network
 
 SOFTWARE_SHARE = "/nfs"  # what is shared there is software (2-22)
+TUNNEL = "wulfling"  # the interface that devices from outside come by (wg(8))
 
 
 class Role(str, Enum):
@@ -297,6 +298,7 @@ class Cluster:
     firewall: Firewall | None = Firewall()  # None: the file says false
     wireguard: Wireguard | None = None  # None: nobody comes in from outside
     tailscale: Tailscale | None = None
+    desktop: bool = False  # whether the head has one, for whoever comes by the tunnel or by SSH
 
     @property
     def software(self) -> str:
