@@ -265,6 +265,17 @@ class Tailscale:
 
 
 @dataclass(frozen=True)
+class Relay:
+    """A machine with a public address, by which SSH leads to the head."""
+
+    host: str
+    ssh_port: int  # where its own sshd listens
+    user: str
+    port: int  # on its loopback; what comes there is at the head's sshd
+    host_key: str  # "ssh-ed25519 AAAA...", pinned
+
+
+@dataclass(frozen=True)
 class Secrets:
     """Made once, kept on the head with mode 0600, streamed over SSH, never shown. Those of the
     backup are kept by the operator as well: they are needed when the head is gone."""
@@ -298,6 +309,7 @@ class Cluster:
     firewall: Firewall | None = Firewall()  # None: the file says false
     wireguard: Wireguard | None = None  # None: nobody comes in from outside
     tailscale: Tailscale | None = None
+    relay: Relay | None = None
     desktop: bool = False  # whether the head has one, for whoever comes by the tunnel or by SSH
 
     @property

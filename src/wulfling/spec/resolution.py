@@ -21,6 +21,7 @@ from wulfling.model.cluster import (
     Node,
     Partition,
     Person,
+    Relay,
     Role,
     Secrets,
     Share,
@@ -87,6 +88,7 @@ def resolve(
         firewall=Firewall(spec.firewall.ssh, spec.firewall.open) if spec.firewall else None,
         wireguard=_wireguard(spec, virtual),
         tailscale=_tailscale(spec, virtual),
+        relay=_relay(spec),
         desktop=spec.desktop,
     )
     releases.check(cluster)
@@ -278,6 +280,14 @@ def _wireguard(spec: Spec, virtual: bool) -> Wireguard | None:
 def _tailscale(spec: Spec, virtual: bool) -> Tailscale | None:
     way = spec.remote.tailscale
     return None if way is None or virtual else Tailscale(way.tag, way.version)
+
+
+def _relay(spec: Spec) -> Relay | None:
+    relay = spec.remote.relay
+    if relay is None:
+        return None
+    host, _, port = relay.host.partition(":")
+    return Relay(host, int(port or 22), relay.user, relay.port, relay.host_key)
 
 
 def _limits(limits: LimitSpec) -> tuple[tuple[str, int], ...]:
