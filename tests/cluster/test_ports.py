@@ -48,6 +48,9 @@ def test_5_every_listening_port_is_in_the_table_for_its_role(cluster: Cluster, n
         assert covering, f"nobody declared {protocol} {address}:{number} {who}"
         if not is_loopback(address):
             assert any(row.who is not Who.ITSELF for row in covering), f"{address}:{number} {who}"
+            own = model.wireguard and address == str(model.wireguard.head)
+            narrow = {Who.ITSELF, Who.TUNNEL}  # a page or a screen: not for the house (issue 5, 6)
+            assert own or {row.who for row in covering} - narrow, f"{address}:{number} {who}"
 
 
 def test_5_every_row_of_the_table_is_a_daemon_that_listens(cluster: Cluster) -> None:

@@ -216,6 +216,23 @@ def test_a_device_that_was_revoked_comes_back_with_other_keys(home: Cluster, caf
     assert not reaches(cafe, "laptop", patience=30)
 
 
+def test_0_12_the_second_device_the_same_when_all_lose_power_and_not_after_revoke(
+    home: Cluster, cafe: Cluster
+) -> None:
+    power_cut(cafe, "laptop")
+    home.wulfling("lab", "cut", "home")
+    cafe.wulfling("lab", "cut", "tablet")
+    home.wulfling("lab", "up", "home")
+    cafe.wulfling("lab", "up", "tablet")
+    assert reaches(cafe, "tablet")
+    home.wulfling("remote", "remove-device", "tablet")
+    assert comes_in(cafe, "tablet") == "nobody"
+    for board in ("home", "tablet"):
+        power_cut(home if board == "home" else cafe, board)
+    assert not reaches(cafe, "tablet", patience=30)
+    assert list(listed(home)) == ["laptop"]
+
+
 def test_without_a_way_in_the_head_listens_no_more(home: Cluster, cafe: Cluster) -> None:
     text = home.file.read_text()
     home.file.write_text(text.partition("\nremote:")[0] + "\n")

@@ -14,7 +14,7 @@ import pytest
 from namespaces import Head, two_sided_head
 from tests.golden.test_golden import cluster_of
 
-from wulfling.components import compile_cluster, tailscale
+from wulfling.components import compile_cluster, firewall, tailscale
 from wulfling.day2.wireguard import configuration, new_key, public_of
 from wulfling.model.cluster import Cluster
 from wulfling.node.resources.file import File
@@ -74,11 +74,11 @@ def device(head: Head, name: str) -> Iterator[None]:
         head.run("internet", "wg-quick", "down", f"/run/{name}.conf")
 
 
-def comes_in(head: Head, address: str) -> str:
+def comes_in(head: Head, address: str, port: int = 22) -> str:
     """The address under which the head sees a device, which may have to shake hands first; it
     tries that every five seconds."""
     for _ in range(8):
-        if (seen := head.call("internet", address, 22)) != LOST:
+        if (seen := head.call("internet", address, port)) != LOST:
             break
     return seen
 
@@ -143,6 +143,24 @@ def test_a_device_reaches_ssh_and_nothing_else(head: Head) -> None:
         assert head.call("internet", TUNNEL, 3142) == "10.88.0.2"
         head.run("head", *SET)
         assert head.call("internet", TUNNEL, 3142) == LOST
+
+
+def test_s06_the_desktop_is_reached_by_the_tunnel_and_from_nowhere_else(head: Head) -> None:
+    """Not by a board that sends to the tunnel's address over its own cable, which the kernel would
+    hand to whoever listens there: the firewall stops it."""
+    let_in(head, "tablet")
+    found = cluster("tablet")
+    head.write({"firewall": firewall.rules(found, found.node("laptop"))})
+    head.run("board", "ip", "route", "replace", "10.88.0.0/24", "via", INSIDE)
+    with device(head, "tablet"), head.echo("head", 3389):
+        head.run("head", "nft", "-f", "/run/firewall")
+        assert comes_in(head, TUNNEL, 3389) == "10.88.0.2"
+        assert head.call("board", TUNNEL, 3389) == LOST
+        assert head.call("board", INSIDE, 3389) == LOST
+        assert head.call("internet", OUTSIDE, 3389) == LOST
+        head.run("head", "nft", "delete", "table", "inet", "wulfling")
+        assert head.call("board", TUNNEL, 3389) == BOARD
+    head.run("board", "ip", "route", "delete", "10.88.0.0/24")
 
 
 def test_boards_are_reached_only_where_the_file_says_so(head: Head) -> None:

@@ -174,6 +174,34 @@ def join_tailnet(file: Path, place: Path | None) -> int:
     return 0
 
 
+@remote.command("relay")
+@click.pass_obj
+def relay(file: Path) -> int:
+    """Print what lets the head in at the machine of `remote: {relay: ...}`.
+
+    One line for `~/.ssh/authorized_keys` of the account there, with the public half of a key that
+    the head has made: it opens one port on that machine's loopback, and does nothing else.
+    """
+    from wulfling.components import relay as component
+
+    prepared = setting(file)
+    cluster = prepared.resolve()
+    if cluster.relay is None:
+        raise WulflingError(
+            f"{file} has no relay",
+            hint="add `remote: {relay: {host: HOST, host_key: KEY}}`, then: wulfling apply",
+            where=str(file),
+        )
+    text = f"cat {component.KEY_FILE}.pub 2>/dev/null || :"
+    public = asyncio.run(_ask(prepared).script(cluster.head, text, about="cat")).strip()
+    if not public:
+        raise NodeFailed("it has no key for the relay", hint="wulfling apply", where=cluster.head)
+    click.echo(component.authorized_line(cluster.relay, public))
+    where = f"~{cluster.relay.user}/.ssh/authorized_keys on {cluster.relay.host}"
+    click.echo(f"next: write it into {where}", err=True)
+    return 0
+
+
 def _device_name(text: str) -> None:
     from wulfling.spec import notation
     from wulfling.spec.problem import Refused

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wulfling.model.cluster import Cluster, Node
+from wulfling.model.cluster import TUNNEL, Cluster, Node
 from wulfling.model.ports import Port, Who, ports
 from wulfling.model.resource import Resource
 from wulfling.node.resources.file import File
@@ -96,6 +96,8 @@ def _allow(cluster: Cluster, port: Port) -> Iterator[str]:
     assert cluster.firewall
     if port.who is Who.MEMBERS:
         yield f"ip saddr @members {accept}"
+    elif port.who is Who.TUNNEL:
+        yield f'iifname "{TUNNEL}" {accept}'
     elif port.who in (Who.LINK, Who.ANYBODY) or (
         port.who is Who.LOGIN and not cluster.firewall.ssh
     ):

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wulfling.model.cluster import Cluster, Node, Wireguard
+from wulfling.model.cluster import TUNNEL, Cluster, Node, Wireguard
+from wulfling.model.ports import Who, ports
 from wulfling.model.resource import Resource, digest
 from wulfling.node.resources.file import File
 from wulfling.node.resources.packages import Packages
 from wulfling.node.resources.service import Service
 
-INTERFACE = "wulfling"
 UNIT = "wulfling-wireguard.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
 PROGRAM = "/usr/local/sbin/wulfling-wireguard"
 FOLDER = "/etc/wireguard"  # Debian's package makes it, with mode 0700
-PEERS_FILE = f"{FOLDER}/{INTERFACE}.peers"
-RULES_FILE = f"{FOLDER}/{INTERFACE}.nft"
-KEY_FILE = f"{FOLDER}/{INTERFACE}.key"
+PEERS_FILE = f"{FOLDER}/{TUNNEL}.peers"
+RULES_FILE = f"{FOLDER}/{TUNNEL}.nft"
+KEY_FILE = f"{FOLDER}/{TUNNEL}.key"
 SYSCTL_FILE = "/etc/sysctl.d/90-wulfling-remote.conf"
 
 # The private key is made here and never leaves the board; it gets to wg(8) through a pipe, and
@@ -83,8 +83,9 @@ RestartSec=2
 WantedBy=multi-user.target nftables.service
 """
 
-# A table of our own, replaced in one transaction. A device gets to SSH and to nothing else: not to
-# the head's name server, packages or Slurm, and nobody but itself begins to talk to it.
+# A table of our own, replaced in one transaction. A device gets to SSH, to the desktop
+# where there is one, and to nothing else: not to the head's name server, packages or Slurm, and
+# nobody but itself begins to talk to it.
 RULES_TEXT = """#!/usr/sbin/nft -f
 table ip wulfling_remote
 delete table ip wulfling_remote
@@ -92,7 +93,7 @@ table ip wulfling_remote {{
     chain from_device {{
         ct state established,related accept
         icmp type echo-request accept
-        tcp dport 22 accept
+        tcp dport {{ {open} }} accept
         counter drop
     }}
     chain through_head {{
@@ -157,7 +158,7 @@ def _files(cluster: Cluster, way: Wireguard) -> Iterator[File]:
     yield File(
         path=PROGRAM,
         content=PROGRAM_TEXT.format(
-            interface=INTERFACE,
+            interface=TUNNEL,
             address=f"{way.head}/{way.network.prefixlen}",
             key=KEY_FILE,
             peers=PEERS_FILE,
@@ -171,7 +172,7 @@ def _files(cluster: Cluster, way: Wireguard) -> Iterator[File]:
     yield File(
         path=UNIT_FILE,
         content=UNIT_TEXT.format(
-            program=PROGRAM, interface=INTERFACE, forwarding=forwarding, unfilter=unfilter
+            program=PROGRAM, interface=TUNNEL, forwarding=forwarding, unfilter=unfilter
         ),
         why="at boot, with nobody logged in; a daemon that dies is started again",
     )
@@ -194,12 +195,14 @@ def _peers(way: Wireguard) -> str:
 
 def _rules(cluster: Cluster, way: Wireguard) -> str:
     boards = (
-        f'iifname "{INTERFACE}" ip daddr {cluster.network} icmp type echo-request accept\n'
-        f'        iifname "{INTERFACE}" ip daddr {cluster.network} tcp dport 22 accept\n        '
+        f'iifname "{TUNNEL}" ip daddr {cluster.network} icmp type echo-request accept\n'
+        f'        iifname "{TUNNEL}" ip daddr {cluster.network} tcp dport 22 accept\n        '
     )
+    own = [p.number for p in ports(cluster, cluster.node(cluster.head)) if p.who is Who.TUNNEL]
     return RULES_TEXT.format(
-        interface=INTERFACE,
+        interface=TUNNEL,
         tunnel=way.network,
         network=cluster.network,
+        open=", ".join(["22", *own]),
         boards=boards if way.to_boards else "",
     )

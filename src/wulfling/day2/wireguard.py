@@ -12,10 +12,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from wulfling.components.remote import INTERFACE, KEY_FILE, UNIT
+from wulfling.components.remote import KEY_FILE, UNIT
 from wulfling.day2.asking import Ask
 from wulfling.errors import NodeFailed, WulflingError
-from wulfling.model.cluster import Cluster, Device, Wireguard
+from wulfling.model.cluster import TUNNEL, Cluster, Device, Wireguard
 
 KEEPALIVE = 25  # seconds; home routers forget a UDP connection after 30 and more
 
@@ -134,9 +134,9 @@ async def sightings(cluster: Cluster, ask: Ask) -> tuple[Sighting, ...]:
     assert cluster.wireguard is not None
     # Not `wg show dump`: that has the head's private key in it.
     text = (
-        f"wg show {INTERFACE} public-key >/dev/null 2>&1 || exit 0\necho there\n"
+        f"wg show {TUNNEL} public-key >/dev/null 2>&1 || exit 0\necho there\n"
         "for what in latest-handshakes endpoints transfer; do\n"
-        f'    wg show {INTERFACE} $what | sed "s/^/$what\\t/"\ndone\n'
+        f'    wg show {TUNNEL} $what | sed "s/^/$what\\t/"\ndone\n'
     )
     said = (await ask.script(cluster.head, text, about="wg show")).splitlines()
     if said[:1] != ["there"]:

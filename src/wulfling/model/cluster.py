@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 BACKUP_ACCOUNT = "wulfling-backup"  # on the board that keeps the backup
 SOFTWARE_SHARE = "/nfs"  # what is shared there is software (2-22)
+TUNNEL = "wulfling"  # the interface that devices from outside come by (wg(8))
 
 
 class Role(str, Enum):
@@ -272,6 +273,17 @@ class Tailscale:
 
 
 @dataclass(frozen=True)
+class Relay:
+    """A machine with a public address, by which SSH leads to the head."""
+
+    host: str
+    ssh_port: int  # where its own sshd listens
+    user: str
+    port: int  # on its loopback; what comes there is at the head's sshd
+    host_key: str  # "ssh-ed25519 AAAA...", pinned
+
+
+@dataclass(frozen=True)
 class Secrets:
     """Made once, kept on the head with mode 0600, streamed over SSH, never shown. Those of the
     backup are kept by the operator as well: they are needed when the head is gone."""
@@ -307,6 +319,8 @@ class Cluster:
     tailscale: Tailscale | None = None
     profile: Profile = Profile.HOME
     certificates: tuple[tuple[str, str], ...] = ()  # of host keys, by node; for people's ssh
+    relay: Relay | None = None
+    desktop: bool = False  # whether the head has one, for whoever comes by the tunnel or by SSH
 
     @property
     def software(self) -> str:

@@ -17,6 +17,7 @@ class Who(str, Enum):
     ANYBODY = "anybody"
     LINK = "whoever is on its network"  # boards that have no address yet, and names asked of all
     MEMBERS = "the cluster's boards"
+    TUNNEL = "devices, by the tunnel"  # bound to the address there and to loopback, to no other
     ITSELF = "the board itself"  # bound to loopback: no rule needed, none given
 
 
@@ -33,6 +34,7 @@ class Port:
     on: str
     has: Callable[[Cluster, Node], bool]
     said: Callable[[Cluster], str] | None = None  # the number, where the file may say another
+    shows: bool = False  # a page for browsers, or a screen: bound to loopback or the tunnel alone
 
     def covers(self, protocol: str, number: int) -> bool:
         """Whether this is the row of that port."""
@@ -92,6 +94,14 @@ def _tailscale(cluster: Cluster, node: Node) -> bool:
     return cluster.tailscale is not None and node.name == cluster.head
 
 
+def _desktop(cluster: Cluster, node: Node) -> bool:
+    return cluster.desktop and node.name == cluster.head
+
+
+def _desktop_by_tunnel(cluster: Cluster, node: Node) -> bool:
+    return _desktop(cluster, node) and _wireguard(cluster, node)
+
+
 def _dhcp(cluster: Cluster, node: Node) -> bool:
     return cluster.gateway.dhcp and node.name == cluster.head
 
@@ -99,6 +109,7 @@ def _dhcp(cluster: Cluster, node: Node) -> bool:
 TCP, UDP = "tcp", "udp"
 EVERY, HEAD = "every board", "the head"
 WITH_SLURM = f"{HEAD}, with Slurm"
+WITH_DESKTOP = f"{HEAD}, with `desktop: true`"
 WITH_DHCP = f"{HEAD}, with `gateway: {{dhcp: true}}`"
 
 PORTS = (
@@ -132,6 +143,13 @@ PORTS = (
          _wireguard_port),
     Port(UDP, "41641", "tailscaled", Who.ANYBODY, "a straight way to a device, where there is one",
          f"{HEAD}, with `remote: {{tailscale: ...}}`", _tailscale),
+    Port(TCP, "3389", "xrdp", Who.ITSELF, "the desktop, by `ssh -L`", WITH_DESKTOP, _desktop,
+         shows=True),
+    Port(TCP, "3389", "xrdp", Who.TUNNEL, "the desktop (RDP)",
+         f"{WITH_DESKTOP} and `remote: {{wireguard: ...}}`", _desktop_by_tunnel,
+         shows=True),
+    Port(TCP, "3350", "xrdp-sesman", Who.ITSELF, "xrdp asks it for a session", WITH_DESKTOP,
+         _desktop),
     Port(TCP, "1024-65535", "people's programs", Who.MEMBERS,
          "ranks of MPI, srun and the like take any port that is free",
          "compute and login nodes; without Slurm every board", _programs),

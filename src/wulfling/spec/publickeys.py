@@ -84,6 +84,11 @@ def checked(line: str) -> str:
     return line
 
 
+def host_key(text: str) -> str:
+    """The public key of an SSH server, without a comment: kind and data."""
+    return " ".join(checked(text.strip()).split()[:2])
+
+
 def _is_line(text: str) -> bool:
     first = text.split(maxsplit=1)[0] if text else ""
     return len(text.split()) > 1 and bool(re.match(r"(sk-)?(ssh|ecdsa)-", first))

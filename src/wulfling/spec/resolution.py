@@ -22,6 +22,7 @@ from wulfling.model.cluster import (
     Partition,
     Person,
     Profile,
+    Relay,
     Role,
     Secrets,
     Share,
@@ -89,6 +90,8 @@ def resolve(
         wireguard=_wireguard(spec, virtual),
         tailscale=_tailscale(spec, virtual),
         profile=Profile(spec.profile),
+        relay=_relay(spec),
+        desktop=spec.desktop,
     )
     releases.check(cluster)
     return mpi.settled(cluster)
@@ -279,6 +282,14 @@ def _wireguard(spec: Spec, virtual: bool) -> Wireguard | None:
 def _tailscale(spec: Spec, virtual: bool) -> Tailscale | None:
     way = spec.remote.tailscale
     return None if way is None or virtual else Tailscale(way.tag, way.version)
+
+
+def _relay(spec: Spec) -> Relay | None:
+    relay = spec.remote.relay
+    if relay is None:
+        return None
+    host, _, port = relay.host.partition(":")
+    return Relay(host, int(port or 22), relay.user, relay.port, relay.host_key)
 
 
 def _limits(limits: LimitSpec) -> tuple[tuple[str, int], ...]:

@@ -367,6 +367,11 @@ class Spec(Part):
     devices: Annotated[Mapping[DeviceName, DeviceSpec], Block({})] = Field(
         {}, description="Which laptops and phones may come in from outside, by name."
     )
+    desktop: Flag = Field(
+        False,
+        description="Whether the head has a desktop (Xfce) that devices see by RDP through the"
+        " tunnel, and everybody who may log in by `ssh -L`. It answers at no other address.",
+    )
 
 
 def json_schema() -> Json:

@@ -13,6 +13,7 @@ from wulfling.spec.values import (
     Block,
     Endpoint,
     Flag,
+    HostKey,
     Interface,
     Network,
     OpenPort,
@@ -20,6 +21,7 @@ from wulfling.spec.values import (
     Reach,
     TailscaleTag,
     TailscaleVersion,
+    UserName,
     WireguardKey,
 )
 
@@ -104,6 +106,27 @@ class TailscaleSpec(Part):
     )
 
 
+class RelaySpec(Part):
+    """A machine with a public address and an account of yours, by which SSH leads to the head:
+    for homes where no port can be opened."""
+
+    host: Endpoint = Field(
+        description="Its name or IPv4 address, with a port if its sshd has another than 22.",
+        examples=["vps.example.org"],
+    )
+    user: UserName = Field(
+        "relay", description="The account there, for the head's key alone (`remote relay`)."
+    )
+    host_key: HostKey = Field(
+        description="Its host key, as `ssh-keyscan -t ed25519` prints it after the name, compared"
+        " with what `ssh-keygen -lf` shows on it. Another one gets no word.",
+        examples=[
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB1a7vYcnVqDLJ5Gmrkb4fB5VwDnnOn9bGIhlw8mWUgW"
+        ],
+    )
+    port: Port = Field(2222, description="The port on its loopback that leads to the head's SSH.")
+
+
 class RemoteSpec(Part):
     """The way in from outside. None, unless the file says so."""
 
@@ -113,6 +136,11 @@ class RemoteSpec(Part):
     tailscale: Annotated[TailscaleSpec | None, Block({})] = Field(
         None,
         description="A tunnel by Tailscale's servers, which needs no open port. Default: none.",
+    )
+    relay: RelaySpec | None = Field(
+        None,
+        description="A tunnel of SSH to a machine of yours, which needs no open port. Default:"
+        " none.",
     )
 
 

@@ -36,6 +36,8 @@ _STAND_INS: Mapping[Loc, object] = {
     ("nodes", "*", "address"): "192.0.2.1",
     ("backup", "to"): "board:/srv/backup",
     ("remote", "*", "endpoint"): "192.0.2.1",
+    ("remote", "*", "host"): "192.0.2.1",
+    ("remote", "*", "host_key"): "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43,
     ("devices", "*", "address"): "192.0.2.1",
     ("devices", "*", "key"): "A" * 43 + "=",
 }
@@ -50,6 +52,8 @@ _MISSING = {
     "address": "add `address: 10.0.0.1`",
     "to": "say where it goes: `to: filenode01:/srv/backup`",
     "endpoint": "add `endpoint: home.example.org`, where devices find the head from outside",
+    "host": "add `host: vps.example.org`, a machine with a public address",
+    "host_key": "add what `ssh-keyscan -t ed25519 HOST` prints after the name, compared there",
     "key": "take the device out, then: wulfling remote add-device",
 }
 

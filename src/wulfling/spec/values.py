@@ -16,7 +16,7 @@ from pydantic_core import core_schema
 from wulfling.model import releases
 from wulfling.model.cluster import Role
 from wulfling.model.slurm_keys import owned
-from wulfling.spec import nodeset, notation
+from wulfling.spec import nodeset, notation, publickeys
 from wulfling.spec.problem import Refused, WrongKind, did_you_mean, show
 
 if TYPE_CHECKING:
@@ -270,6 +270,10 @@ TailscaleTag = Annotated[
 ]
 TailscaleVersion = Annotated[
     str, Written(notation.tailscale_version, _json("string", pattern=r"^[0-9]+\.[0-9.]+$"))
+]
+HostKey = Annotated[
+    str,
+    Written(publickeys.host_key, _json("string", pattern="^(ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/]")),
 ]
 WireguardKey = Annotated[
     str, Written(notation.wireguard_key, _json("string", pattern="^[A-Za-z0-9+/]{43}=$"))

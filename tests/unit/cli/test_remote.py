@@ -25,6 +25,7 @@ from wulfling.transport.link import Address
 
 Run = Callable[..., tuple[int, str, str]]
 
+HOST_KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIB1a7vYcnVqDLJ5Gmrkb4fB5VwDnnOn9bGIhlw8mWUgW"
 HEAD_KEY = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="
 ADD = ("remote", "add-device", "laptop", "--endpoint", "home.example.org")
 GONE = Unreachable("10.9.9.1: No route to host", where="one")
@@ -306,3 +307,42 @@ def test_join_a_tailnet(
     place.write_text("no key at all")
     code, _, err = run(*words)
     assert (code, "this is no auth key" in err, "at all" in err) == (1, True, False)
+
+
+RELAY = "remote: {relay: {host: 'vps.example.org:2200', host_key: ssh-ed25519 " + HOST_KEY + "}}\n"
+
+
+def test_relay_prints_the_line_for_the_machine_in_between(
+    run: Run, file: Path, boards: Callable[..., Boards], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = boards()
+    file.write_text(file.read_text() + RELAY)
+    code, out, err = run("remote", "relay")
+    assert code == 4
+    assert "it has no key for the relay" in err and "wulfling apply" in err
+
+    async def said(*words: object, **more: object) -> Finished:
+        return Finished(("sh",), 0, "ssh-ed25519 AAAA wulfling-relay@one\n", "")
+
+    monkeypatch.setattr(fake, "run", said)
+    code, out, err = run("remote", "relay")
+    assert code == 0
+    assert out.startswith('restrict,port-forwarding,permitlisten="127.0.0.1:2222",')
+    assert out.endswith(" ssh-ed25519 AAAA wulfling-relay@one\n")
+    assert "~relay/.ssh/authorized_keys on vps.example.org" in err
+
+
+def test_relay_without_one_in_the_file(run: Run, file: Path, boards: Callable[..., Boards]) -> None:
+    boards()
+    code, _, err = run("remote", "relay")
+    assert code != 0
+    assert "has no relay" in err and "host_key" in err
+
+
+@pytest.mark.parametrize("key", ["ssh-ed25519", "ssh-ed25519 AAAA", "AAAA"])
+def test_a_host_key_that_lost_its_end_is_refused(run: Run, file: Path, key: str) -> None:
+    line = "remote: {relay: {host: a.b, host_key: '" + key + "'}}\n"
+    file.write_text(file.read_text() + line)
+    code, _, err = run("plan")
+    assert code == 6
+    assert "host_key" in err or "this is not one public key" in err or "is not whole" in err

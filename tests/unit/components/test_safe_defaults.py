@@ -17,7 +17,7 @@ from tests.golden.test_golden import ADMIN_KEY, SHAPES, cluster_of
 from tests.unit.measured import PI
 
 from wulfling.bringup.adopt_facts import DEFAULTS
-from wulfling.components import COMPONENTS, compile_cluster, farewell
+from wulfling.components import COMPONENTS, compile_cluster, desktop, farewell
 from wulfling.components.backup import ACCOUNT, KEY_FILE
 from wulfling.components.slurm_conf import cgroup_conf, slurm_conf
 from wulfling.components.sshd import SSHD_FILE
@@ -160,8 +160,18 @@ def test_s05_a_repository_of_ones_own_is_signed(cluster: Cluster) -> None:
 
 @every_node
 def test_s06_no_desktop_is_served(cluster: Cluster, node: str) -> None:
-    assert not [n for n in packages(cluster, node) if re.search("xrdp|vnc|x11|desktop|lightdm", n)]
-    assert not [port for port in PORTS if port.number in ("3389", "5900")]
+    """Or, where the file asks for one, to devices of the tunnel and to whoever came by SSH."""
+    asked = cluster.desktop and node == cluster.head
+    found = [n for n in packages(cluster, node) if re.search("xrdp|vnc|x11|desktop|lightdm", n)]
+    assert bool(found) == asked, found
+    assert not [n for n in found if "vnc" in n or "lightdm" in n]
+    if asked:
+        xrdp = file(cluster, node, desktop.XRDP_FILE)
+        assert xrdp is not None and cluster.wireguard is not None
+        (where,) = re.findall("^port=(?!-1)(.*)$", xrdp.content, re.MULTILINE)
+        assert where == f"tcp://127.0.0.1:3389 tcp://{cluster.wireguard.head}:3389"
+    screens = [port for port in PORTS if port.shows or port.number in ("3389", "5900")]
+    assert {port.who for port in screens} <= {Who.ITSELF, Who.TUNNEL}
 
 
 @every_node
