@@ -16,6 +16,7 @@ from wulfling.components import (
     backup,
     dhcp,
     firewall,
+    hardening,
     mpi,
     munge,
     package_cache,
@@ -71,6 +72,7 @@ COMPONENTS = (
     Component("slurm", slurm.resources, slurm.before),
     Component("backup timers", backup.timers),
     Component("upkeep", upkeep.resources),
+    Component("hardening", hardening.resources),
     # After all that listens: a firewall that nobody gets through ends the apply of its board.
     Component("firewall", firewall.resources),
     # The last, because not every disk can do it, and nothing else is to wait for that.

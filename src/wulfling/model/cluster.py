@@ -297,6 +297,7 @@ class Cluster:
     firewall: Firewall | None = Firewall()  # None: the file says false
     wireguard: Wireguard | None = None  # None: nobody comes in from outside
     tailscale: Tailscale | None = None
+    hardening: bool = True
 
     @property
     def software(self) -> str:

@@ -87,6 +87,7 @@ def resolve(
         firewall=Firewall(spec.firewall.ssh, spec.firewall.open) if spec.firewall else None,
         wireguard=_wireguard(spec, virtual),
         tailscale=_tailscale(spec, virtual),
+        hardening=spec.hardening,
     )
     releases.check(cluster)
     return mpi.settled(cluster)
