@@ -17,6 +17,7 @@ from wulfling.components import (
     desktop,
     dhcp,
     firewall,
+    hardening,
     mpi,
     munge,
     package_cache,
@@ -82,6 +83,7 @@ COMPONENTS = (
     Component("backup timers", backup.timers),
     Component("desktop", desktop.resources),
     Component("upkeep", upkeep.resources),
+    Component("hardening", hardening.resources),
     # After all that listens: a firewall that nobody gets through ends the apply of its board.
     Component("firewall", firewall.resources),
     # The last, because not every disk can do it, and nothing else is to wait for that.

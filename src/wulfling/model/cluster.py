@@ -321,6 +321,7 @@ class Cluster:
     certificates: tuple[tuple[str, str], ...] = ()  # of host keys, by node; for people's ssh
     relay: Relay | None = None
     desktop: bool = False  # whether the head has one, for whoever comes by the tunnel or by SSH
+    hardening: bool = True
 
     @property
     def software(self) -> str:

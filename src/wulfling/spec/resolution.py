@@ -92,6 +92,7 @@ def resolve(
         profile=Profile(spec.profile),
         relay=_relay(spec),
         desktop=spec.desktop,
+        hardening=spec.hardening,
     )
     releases.check(cluster)
     return mpi.settled(cluster)

@@ -361,6 +361,11 @@ class Spec(Part):
         description="Who may reach the boards' ports: by default ssh from anywhere, and what the"
         " roles need from the cluster's boards alone. `false`: no firewall.",
     )
+    hardening: Flag = Field(
+        True,
+        description="Whether the boards' systems are hardened: kernel settings, modules that nobody"
+        " needs, a weekly check of all programs.",
+    )
     remote: Annotated[RemoteSpec, Block({})] = Field(
         {}, validate_default=True, description="The way in from outside."
     )

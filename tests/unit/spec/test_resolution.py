@@ -295,3 +295,8 @@ def test_the_firewall_lets_in_whom_the_file_names() -> None:
 def test_a_firewall_that_cannot_be_is_refused(wrong: str) -> None:
     with pytest.raises(BadFile, match="cluster.yaml:"):
         cluster(f"{ONE}firewall: {{{wrong}}}\n")
+
+
+def test_hardening_can_be_turned_off() -> None:
+    assert cluster(ONE).hardening
+    assert not cluster(f"{ONE}hardening: false\n").hardening
