@@ -21,7 +21,9 @@ def declared(cluster: Cluster, node: str = "two") -> list[Resource]:
 
 def settings() -> dict[str, str]:
     lines = [line for line in hardening.SYSCTL_TEXT.splitlines() if line and line[0] != "#"]
-    found = dict(SETTING.fullmatch(line).groups() for line in lines)  # type: ignore[union-attr]
+    matches = [match for line in lines if (match := SETTING.fullmatch(line))]
+    assert len(matches) == len(lines)
+    found = {match[1]: match[2] for match in matches}
     assert len(found) == len(lines), "no key twice"
     return found
 
