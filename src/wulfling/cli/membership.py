@@ -168,8 +168,8 @@ def remove(file: Path, name: str, *, no_wait: bool, wait: float | None, yes: boo
     """Take NAME out of the cluster: drained, its jobs done, out of the file, out of Slurm.
 
     The board keeps its name, its accounts and keys, and all packages; the cluster's secrets,
-    files, mounts and daemons go. A board that is dead keeps all, so change the munge key when
-    it might come into other hands. Killed at any moment, run it again.
+    files, mounts and daemons go. A board that is dead keeps all, so `rotate munge` when it
+    might come into other hands. Killed at any moment, run it again.
 
     Exit code 0: it is out; 2: you said no; 3: another board does not answer; 4: its jobs held
     it, or a board failed; 6: the file would not do without it.

@@ -20,7 +20,7 @@ from wulfling.node.program import SECRETS
 from wulfling.transport import pins
 
 FORMAT = "wulfling keys 1"
-HERE = "operator"
+HERE, LOCK = "operator", "turn"
 OF_THE_HEAD = (f"{SECRETS}/munge_key", KEY_FILE)
 """What a head can be given back; the rest of its secrets is also among the operator's."""
 
@@ -67,7 +67,11 @@ def _of_this_machine(cluster: str) -> Iterator[tuple[str, str]]:
     folder = pins.state_directory(cluster)
     for place in sorted(folder.rglob("*")):
         name = place.relative_to(folder).as_posix()
-        if place.is_file() and not any(part.startswith(".") for part in name.split("/")):
+        if (
+            name != LOCK
+            and place.is_file()
+            and not any(part.startswith(".") for part in name.split("/"))
+        ):
             try:
                 yield f"{HERE}/{name}", place.read_text(encoding="utf-8")
             except UnicodeDecodeError:

@@ -12,11 +12,13 @@ import pytest
 from wulfling.converge.outcome import Outcome
 from wulfling.day2.rotate import check_all_there, check_done
 from wulfling.day2.rotate import munge as munge_key
-from wulfling.errors import Locked, NodeFailed, Unreachable, WulflingError
+from wulfling.day2.rotate import ssh as ssh_keys
+from wulfling.errors import IdentityMismatch, Locked, NodeFailed, Unreachable, WulflingError
 from wulfling.model.plan import Plan, Status, Step
 from wulfling.spec import check
 from wulfling.spec.devices import renewed
 from wulfling.spec.document import parse
+from wulfling.transport import pins
 
 FILE = """\
 wulfling: 1
@@ -130,3 +132,48 @@ def test_what_an_apply_has_ended_meanwhile_is_no_rotation_that_goes_on(head: Hea
     new = head.switch()
     assert not head.begin(all_alike=True)
     assert head.switch() != new
+
+
+# -- host keys -------------------------------------------------------------------------------
+
+ONE = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGx3+nmUCHGdBN7wuhlu0SvIIowfd+B0o0wCXVFYQwPd"
+TWO = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAeHOjq9TgMVsYVAuV0f4h2qLq6hQvxoZCh3YFPRBhcS"
+
+
+class Board:
+    """Has the key ONE, lays out TWO, and answers with it, or for ever with ONE."""
+
+    def __init__(self, *, obeys: bool = True) -> None:
+        self.obeys = obeys
+        self.pinned: list[tuple[str, ...]] = []
+        self.cluster = type("C", (), {"name": "c"})
+        self.addresses = {"one": type("A", (), {"pinned_as": "10.9.9.1"})}
+
+    async def said(self, name: str, *argv: str, stdin: str = "", timeout: float = 60) -> str:
+        self.pinned.append(pins.pinned("c", "10.9.9.1"))
+        if argv == ("true",) and not self.obeys:
+            raise IdentityMismatch("another key")
+        return f"{TWO}\n" if "ssh-keygen" in stdin else ""
+
+
+@pytest.fixture
+def pinned_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(ssh_keys, "PATIENCE", 1)
+    pins.pin("c", "10.9.9.1", [ONE])
+
+
+@pytest.mark.usefixtures("pinned_one")
+def test_s14_both_keys_are_pinned_until_the_new_one_has_answered() -> None:
+    board = Board()
+    asyncio.run(ssh_keys.new_host_key(board, "one"))  # type: ignore[arg-type]
+    assert board.pinned == [(ONE,), (ONE, TWO), (TWO,)]
+    assert pins.pinned("c", "10.9.9.1") == (TWO,)
+    assert pins.is_retired("c", ONE)
+
+
+@pytest.mark.usefixtures("pinned_one")
+def test_a_board_that_goes_on_with_its_old_key_is_still_reached() -> None:
+    with pytest.raises(IdentityMismatch):
+        asyncio.run(ssh_keys.new_host_key(Board(obeys=False), "one"))  # type: ignore[arg-type]
+    assert pins.pinned("c", "10.9.9.1") == (ONE, TWO)

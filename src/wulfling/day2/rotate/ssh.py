@@ -37,6 +37,7 @@ async def new_host_key(rack: Rack, name: str) -> None:
     new = (await rack.said(name, "sh", "-s", stdin=script, timeout=180)).strip()
     old = pins.pinned(cluster, address)
     pins.pin(cluster, address, dict.fromkeys((*old, new)))
+    pins.retire(cluster, [key for key in old if key.split()[:2] != new.split()[:2]])
     await rack.said(name, "sh", "-s", stdin=f"set -eu\n{USE_HOST_KEYS}")
     pins.pin(cluster, address, [new])
     try:
@@ -44,7 +45,6 @@ async def new_host_key(rack: Rack, name: str) -> None:
     except (IdentityMismatch, Unreachable):
         pins.pin(cluster, address, dict.fromkeys((*old, new)))
         raise
-    pins.retire(cluster, [key for key in old if key.split()[:2] != new.split()[:2]])
 
 
 async def _answers(rack: Rack, name: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wulfling.components.remote import FOLDER, KEY_FILE
+from wulfling.components.remote import FOLDER, KEY_FILE, UNIT
 from wulfling.day2.asking import Ask
 from wulfling.model.cluster import Cluster
 
@@ -17,7 +17,11 @@ if [ ! -s {STAGED} ]; then
 fi
 wg pubkey <{STAGED}
 """
-_USE = f"set -eu\n[ ! -s {STAGED} ] || mv {STAGED} {KEY_FILE}\nsync {FOLDER}\n"
+_USE = f"""set -eu
+[ ! -s {STAGED} ] || mv {STAGED} {KEY_FILE}
+sync {FOLDER}
+systemctl reload-or-restart {UNIT}
+"""
 
 
 async def stage(cluster: Cluster, ask: Ask) -> str:
@@ -26,5 +30,5 @@ async def stage(cluster: Cluster, ask: Ask) -> str:
 
 
 async def use(cluster: Cluster, ask: Ask) -> None:
-    """Put the next key in the place of the one in use; the tunnel takes it when it is reloaded."""
+    """Put the next key in the place of the one in use, and have the tunnel take it."""
     await ask.script(cluster.head, _USE, about="mv")
