@@ -193,7 +193,7 @@ def relay(file: Path) -> int:
             where=str(file),
         )
     text = f"cat {component.KEY_FILE}.pub 2>/dev/null || :"
-    public = asyncio.run(_ask(prepared).script(cluster.head, text, about="cat")).strip()
+    public = asyncio.run(head_asked(prepared).script(cluster.head, text, about="cat")).strip()
     if not public:
         raise NodeFailed("it has no key for the relay", hint="wulfling apply", where=cluster.head)
     click.echo(component.authorized_line(cluster.relay, public))

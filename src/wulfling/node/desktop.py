@@ -128,3 +128,7 @@ def _check(user: str, said: bytes) -> int:
         os.setuid(who.pw_uid)
     password = said.rstrip(b"\0\n").decode(errors="replace")
     return 0 if fits(password, kept(Path(who.pw_dir))) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
