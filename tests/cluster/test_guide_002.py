@@ -64,9 +64,11 @@ def test_2_55_srun_on_the_second_node(cluster: Cluster) -> None:
 
 def test_2_58_the_guides_batch_script_unchanged(cluster: Cluster) -> None:
     cluster.pi(f"cat > submit.sh << 'EOF'\n{SUBMIT}EOF")
-    job = cluster.pi("sbatch submit.sh").split()[-1]
-    time.sleep(4)
-    (row,) = [line for line in cluster.pi("squeue -al").splitlines() if job in line.split()[:1]]
+    # In one conversation: the next may begin when a job of ten seconds has ended.
+    look = "for _ in $(seq 60); do squeue -al | grep ' RUNNING ' && break; sleep 0.5; done"
+    submitted, row = cluster.pi(f"sbatch submit.sh; {look}").splitlines()
+    job = submitted.split()[-1]
+    assert row.split()[:1] == [job]
     assert row.split()[1:5] == ["batch", "testjob", "pi", "RUNNING"]
     assert cluster.state(job) == "COMPLETED"
 
