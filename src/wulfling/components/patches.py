@@ -11,8 +11,9 @@ from wulfling.node.resources.patched import Patched
 
 
 def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
-    """One for each source of packages with a hole; what is not installed has none."""
-    if cluster.slurm is None or node.hardware is None:
+    """One for each source of packages with a hole; what is not installed has none. None at all
+    while the head's secrets are not known, as for all of Slurm."""
+    if cluster.slurm is None or cluster.secrets is None or node.hardware is None:
         return
     for one in of_release(node.hardware.os_codename):
         yield Patched(
