@@ -115,7 +115,6 @@ def _check(user: str, said: bytes) -> int:
     """As the person, who reads a home on a file server that squashes root."""
     import signal
 
-    signal.alarm(_PATIENCE)  # which ends us, and lets nobody in
     try:
         who = pwd.getpwnam(user)
     except KeyError:
@@ -127,7 +126,11 @@ def _check(user: str, said: bytes) -> int:
         os.setgid(who.pw_gid)
         os.setuid(who.pw_uid)
     password = said.rstrip(b"\0\n").decode(errors="replace")
-    return 0 if fits(password, kept(Path(who.pw_dir))) else 1
+    signal.alarm(_PATIENCE)  # which ends us, and lets nobody in
+    try:
+        return 0 if fits(password, kept(Path(who.pw_dir))) else 1
+    finally:
+        signal.alarm(0)
 
 
 if __name__ == "__main__":
