@@ -124,6 +124,7 @@ DEAD_MAN = """
 import glob, sys, time
 sys.path.insert(0, glob.glob("/var/lib/wulfling/program/*/")[0])
 from wulfling.errors import WulflingError
+from wulfling.node import dead_man
 from wulfling.node.board import Board
 from wulfling.node.resources import firewall
 firewall.TABLE = ("bridge", "wulfling")
@@ -168,7 +169,7 @@ print(policy())
 CONFIRMED = (
     DEAD_MAN
     + """
-board.contact = lambda: firewall.confirm(board) or ""
+board.contact = lambda: dead_man.confirm(board) or ""
 wish = firewall.Firewall(rules=rules("accept"), patience=3, boots=False)
 try:
     wish.converge(board, None)
@@ -178,7 +179,7 @@ time.sleep(6)
 print(policy(), wish.observe(board) == wish)
 board.ask(["nft", "delete", "table", "bridge", "wulfling"])
 try:
-    firewall.confirm(board)
+    dead_man.confirm(board)
 except WulflingError as error:
     print(error)
 """
@@ -193,7 +194,7 @@ def test_rules_come_back_on_a_board_when_the_operator_is_cut_off(cluster: Cluste
 
 def test_rules_stay_on_a_board_when_somebody_has_come_in_anew(cluster: Cluster) -> None:
     said = cluster.on("filenode01", f"python3 - <<'PYTHON'\n{CONFIRMED}\nPYTHON")
-    assert said.splitlines() == ["accept True", "the rules from before were back already"]
+    assert said.splitlines() == ["accept True", "what was there before was back already"]
 
 
 def test_the_unit_loads_what_was_kept_at_boot(cluster: Cluster) -> None:
