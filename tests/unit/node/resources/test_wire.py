@@ -25,6 +25,7 @@ from wulfling.node.resources.keyring import Keyring
 from wulfling.node.resources.libraries import Libraries
 from wulfling.node.resources.link import Link
 from wulfling.node.resources.packages import Packages
+from wulfling.node.resources.patched import Patched
 from wulfling.node.resources.quota import Quota
 from wulfling.node.resources.restored import Restored, StateKnown
 from wulfling.node.resources.service import Service
@@ -69,6 +70,7 @@ ONE_OF_EACH: tuple[Resource, ...] = (
     ),
     SlurmUpgrade(version="24.11.5", database="d"),
     SshServer(path="/s", content="x\n", tried=False),
+    Patched(source="munge", packages=("munge",), fixed="2", cves=("CVE-1",), older=("munge 1",)),
     StateKnown(),
     Updates(what="slurm", pending=("a 1 -> 2",), unfinished="slurmd", database="d"),
     User(user="u", uid=1, gid=1, home="/h", shell="/s", system=True),
