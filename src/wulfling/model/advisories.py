@@ -23,9 +23,9 @@ class Advisory:
 
 
 # Debian's rows are from the changelogs of these very packages (apt-get changelog), read on
-# 2026-11-27; Ubuntu's is USN-8040-1. Not here: Slurm of Ubuntu 24.04 and Slurm that was built,
-# for which nobody says which version mends what, and PMIx from Debian 13 on, which had no such
-# hole.
+# 2026-11-27; Ubuntu's is as others cite USN-8040-1, and was not read there. Not here: Slurm of
+# Ubuntu 24.04 and Slurm that was built, for which nobody says which version mends what, and PMIx
+# from Debian 13 on, which had no such hole.
 ADVISORIES: Final = (
     Advisory(MUNGE, "bookworm", _MUNGE, "0.5.15-2+deb12u1", ("CVE-2026-25506",)),
     Advisory(MUNGE, "trixie", _MUNGE, "0.5.16-1.1~deb13u1", ("CVE-2026-25506",)),
