@@ -188,10 +188,10 @@ EOF
 chmod 0644 "$new"
 mv "$new" "$file"
 /usr/sbin/sshd -t || {{ rm -f "$file"; fail "sshd does not take $file"; }}
-systemctl reload ssh.service
+systemctl try-restart ssh.service
 """
 
 OPEN_PASSWORDS = f"""\
 rm -f {KEYS_ONLY_FILE}
-systemctl reload ssh.service
+systemctl try-restart ssh.service
 """

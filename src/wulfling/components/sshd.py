@@ -76,7 +76,6 @@ def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
         unit="ssh.service",
         configured=digest(text, *((certificate,) if certificate else ())),
         watches=watches,
-        reload=True,
         why="the way in",
     )
 

@@ -29,5 +29,5 @@ for kind in rsa ecdsa ed25519; do
 done
 rmdir "$new"
 sync
-systemctl reload ssh.service
+systemctl try-restart ssh.service
 """

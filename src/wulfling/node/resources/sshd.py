@@ -17,8 +17,10 @@ from wulfling.node.resources.block import Block
 from wulfling.node.resources.file import File, sync_directory, write_atomically
 
 TEST = ("/usr/sbin/sshd", "-t")
-# Also where a socket stands for the daemon (Ubuntu): one that does not run reads them anyway.
-RELOAD = ("systemctl", "try-reload-or-restart", "ssh.service")
+# Not a reload: systemd answers as soon as the signal is sent, and for a moment whoever comes is
+# let in by the old rules, or refused. A restart ends when sshd listens, and no session with it.
+# Where a socket stands for the daemon (Ubuntu) one that does not run reads the new rules anyway.
+RESTART = ("systemctl", "try-restart", "ssh.service")
 
 UNTRIED = "  nobody has come in since it was written"
 
@@ -46,17 +48,17 @@ class SshServer(File):
             board.path(self.path),
             lambda: File.converge(self, board, observed),
             test=TEST,
-            read=RELOAD,
+            read=RESTART,
             hint="more than four keys in `ssh-add -l`? then IdentityFile and IdentitiesOnly in"
             " ~/.ssh/config; another kind of host key than ed25519 in ~/.ssh/known_hosts? then"
             " pin that one",
         )
 
     def commands(self) -> tuple[str, ...]:
-        return (*super().commands(), "sudo sshd -t", f"sudo {' '.join(RELOAD)}")
+        return (*super().commands(), "sudo sshd -t", f"sudo {' '.join(RESTART)}")
 
     def undo(self) -> tuple[str, ...]:
-        return (*super().undo(), f"sudo {' '.join(RELOAD)}")
+        return (*super().undo(), f"sudo {' '.join(RESTART)}")
 
     def difference(self, observed: Resource | None) -> tuple[str, ...]:
         tried = not isinstance(observed, SshServer) or observed.tried

@@ -10,7 +10,7 @@ import pytest
 from wulfling.errors import CommandFailed, WulflingError
 from wulfling.node.board import Board
 from wulfling.node.dead_man import FIREWALL, LOGIN, confirm
-from wulfling.node.resources.sshd import RELOAD, SshServer
+from wulfling.node.resources.sshd import RESTART, SshServer
 
 if TYPE_CHECKING:
     from tests.unit.node.conftest import Answers
@@ -28,12 +28,12 @@ def before(board: Board, answers: Answers) -> Path:
     place.write_text("old\n")
     kept = place.with_name(".10-wulfling.conf.before")
     when = ("--timer-property=AccuracySec=1", "--on-active=120")
-    back = f"mv {kept} {place}; {' '.join(RELOAD)}"
+    back = f"mv {kept} {place}; {' '.join(RESTART)}"
     arm = ("systemd-run", "--quiet", "--collect", f"--unit={LOGIN}", *when)
     armed = (*arm, "sh", "-c", back)
     answers[armed] = ""
     answers["systemctl", "stop", f"{LOGIN}.timer"] = (5, "not loaded")
-    answers[TEST] = answers[RELOAD] = ""
+    answers[TEST] = answers[RESTART] = ""
     return kept
 
 
@@ -56,7 +56,7 @@ def test_nobody_gets_in_and_the_rules_from_before_are_back(
         WISH.converge(board, WISH.observe(board))
     assert board.text(FILE) == "old\n"
     assert not before.exists()
-    assert ran[-1] == RELOAD
+    assert ran[-1] == RESTART
 
 
 def test_rules_that_sshd_refuses_are_never_read_by_the_one_that_runs(
@@ -66,7 +66,7 @@ def test_rules_that_sshd_refuses_are_never_read_by_the_one_that_runs(
     with pytest.raises(CommandFailed, match="Bad configuration option"):
         WISH.converge(board, WISH.observe(board))
     assert board.text(FILE) == "old\n"
-    assert RELOAD not in ran
+    assert RESTART not in ran
 
 
 def test_an_apply_that_was_cut_off_has_proven_nothing(board: Board, before: Path) -> None:
