@@ -15,6 +15,13 @@ pytestmark = pytest.mark.lab
 
 DEVICE = "/dev/nvidia0"
 STAND_IN = "1 7"  # the numbers of /dev/full, which no job needs for anything else
+SLOW = "/run/systemd/system/slurmd.service.d"
+# As on a busy board: the daemon that knows of no GPU answers the new controller before it ends.
+STOPS_SLOWLY = f"""
+mkdir -p {SLOW}
+printf '[Service]\\nExecStop=/bin/sleep 20\\n' > {SLOW}/slow.conf
+systemctl daemon-reload
+"""
 OPEN = f"cat /dev/null 2>&1 >{DEVICE} && echo opened || echo refused"
 
 
@@ -26,14 +33,22 @@ def gpus(cluster: Cluster) -> Iterator[Cluster]:
     assert board in text
     cluster.on("rpnode02", f"rm -f {DEVICE}; mknod -m 666 {DEVICE} c {STAND_IN}")
     cluster.file.write_text(text.replace(board, f"{board}gpus: {{a2000: 1}}, "), encoding="utf-8")
+    cluster.on("rpnode02", STOPS_SLOWLY)
     cluster.wulfling("apply", "-y")
-    cluster.wait_idle()
+    cluster.on("rpnode02", f"rm -r {SLOW}; systemctl daemon-reload")
     yield cluster
     cluster.file.write_text(text, encoding="utf-8")
     cluster.wulfling("apply", "-y")
     cluster.on("rpnode02", f"rm {DEVICE}")
     assert "gres.conf" not in cluster.on("rpnode01", "ls /etc/slurm")
     cluster.wait_idle()
+
+
+def test_a_board_that_told_of_its_gpus_too_late_is_not_left_drained(gpus: Cluster) -> None:
+    """slurmctld drains whoever has an older gres.conf than itself, and nothing ends that."""
+    said = gpus.on("rpnode01", "grep -h 'gres/gpu count reported lower' /var/log/slurm/*")
+    assert "rpnode02" in said
+    gpus.wait_idle()
 
 
 def test_a_job_gets_the_gpu_it_asks_for_and_it_is_accounted(gpus: Cluster) -> None:

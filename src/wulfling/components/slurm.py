@@ -46,6 +46,14 @@ RestartSec=2
 OOMScoreAdjust=-900
 """
 
+# The controller reads the new gres.conf first, and a daemon that still has the old one is drained
+# by it for the GPUs that it does not tell of, for good. The daemon that has just started tells.
+GPUS_READY = """ls {devices}
+reason=$(scontrol show node {node} | sed -n 's/^ *Reason=//p')
+case $reason in
+    gres/gpu*"reported lower"*) scontrol update nodename={node} state=resume ;;
+esac
+"""
 
 # A task gets the environment of the shell that submitted it, and not every shell reads
 # /etc/environment (sudo -i does not); what MPI has to know of this board comes from here.
@@ -225,9 +233,14 @@ def _compute(cluster: Cluster, node: Node) -> Iterator[Resource]:
         configured=digest(*texts, *cluster.slurm.version_read),
         watches=tuple(watched),
         awaits=() if local else (f"{cluster.head}/service:slurmctld.service",),
-        ready=("ls", *(gpu.device for gpu in node.gpus)) if node.gpus else (),
+        ready=_gpus_ready(node),
         why="takes jobs from the controller; running jobs survive its restart (KillMode=process)",
     )
+
+
+def _gpus_ready(node: Node) -> tuple[str, ...]:
+    devices = " ".join(gpu.device for gpu in node.gpus)
+    return ("sh", "-ec", GPUS_READY.format(devices=devices, node=node.name)) if devices else ()
 
 
 def _health_check(cluster: Cluster, node: Node) -> str:
