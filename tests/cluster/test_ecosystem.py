@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from boards import Cluster, cluster_file
+from boards import Cluster, cluster_file, own_lab
 
 import wulfling
 
@@ -31,24 +31,17 @@ for source in wheels/*.tar.gz; do tar xf $source; done
 
 
 @pytest.fixture(scope="module")
-def tools(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[Cluster]:
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Boards with memory for dask's tests, which ask for 2 GiB a job, and both installed."""
     file = cluster_file(tmp_path_factory.mktemp("ecosystem"), "test-ecosystem")
     text = file.read_text(encoding="utf-8")
     text = text.replace("memory: 640M", "memory: 2700M").replace("memory: 384M", "memory: 2700M")
     file.write_text(text.replace(", limits: {cpu: 4, mem: 1G}", ""), encoding="utf-8")
-    cluster = Cluster(file)
-    failed_before = request.session.testsfailed
-    cluster.wulfling("lab", "destroy")
-    cluster.wulfling("lab", "up")
-    cluster.wulfling("apply", "-y")
-    cluster.wait_idle()
-    install(cluster, tmp_path_factory.mktemp("wheels"))
-    yield cluster
-    if request.session.testsfailed == failed_before:
-        cluster.wulfling("lab", "destroy")
+    with own_lab(file) as cluster:
+        cluster.wulfling("apply", "-y")
+        cluster.wait_idle()
+        install(cluster, tmp_path_factory.mktemp("wheels"))
+        yield cluster
 
 
 def install(cluster: Cluster, folder: Path) -> None:
