@@ -104,6 +104,27 @@ def test_5_modules_that_nobody_needs_are_not_loaded(cluster: Cluster) -> None:
     assert cluster.on("rpnode02", asked) == ""
 
 
+def test_5_who_touches_a_key_is_written_down_and_a_job_is_not_looked_at(cluster: Cluster) -> None:
+    cluster.on("rpnode02", "touch /etc/munge/by-login")
+    cluster.on("rpnode01", "srun -w rpnode02 touch /etc/munge/by-job")
+    cluster.on("rpnode02", "rm /etc/munge/by-login /etc/munge/by-job")
+    kept = cluster.on("rpnode02", "ausearch -k keys --raw | grep -w touch -A 9")
+    admin = cluster.on("rpnode02", "id -u wulfling").strip()
+    assert f" auid={admin} " in kept
+    assert 'name="/etc/munge/by-login"' in kept
+    written_by_touch = kept.partition('comm="rm"')[0]
+    assert "by-job" not in written_by_touch
+
+
+def test_5_what_no_package_brought_is_looked_at_each_week(cluster: Cluster) -> None:
+    """By aide, which tells a change once; the unit fails for a program that debsums misses."""
+    told = "journalctl -u wulfling-debsums -o cat -n 60"
+    cluster.on("filenode01", "systemctl start wulfling-debsums; touch /etc/by-nobody")
+    cluster.on("filenode01", "systemctl start wulfling-debsums")
+    assert "/etc/by-nobody" in cluster.on("filenode01", told)
+    cluster.on("filenode01", "rm /etc/by-nobody")
+
+
 # slurm.conf(5), "FILE AND DIRECTORY PERMISSIONS", and what is secret on a board. Owner and mode
 # of each that is there.
 MODES = {
