@@ -86,6 +86,12 @@ MODULES = {
 }
 MODULES_FILE = "/etc/modprobe.d/wulfling-hardening.conf"
 
+LIMITS_FILE = "/etc/security/limits.d/wulfling.conf"
+LIMITS_TEXT = """\
+# Written by wulfling. A program that crashes leaves its memory on no disk unless its person asks.
+* soft core 0
+"""
+
 NEEDRESTART_FILE = "/etc/needrestart/conf.d/wulfling.conf"
 NEEDRESTART_TEXT = "$nrconf{restart} = 'l';\n"
 
@@ -189,6 +195,17 @@ def _passwords() -> Iterator[Resource]:
     """Accounts of ours have none. Those that a board came with do, and it opens their keyboard."""
     yield Packages(
         names=("libpam-passwdqc",), why="a password that is set on a board is none of the usual"
+    )
+    yield Block(
+        path="/etc/login.defs",
+        text="SHA_CRYPT_MIN_ROUNDS 65536\nSHA_CRYPT_MAX_ROUNDS 65536\n",
+        why="login.defs(5): newusers and chgpasswd of Debian 12 hash with SHA-512, which a guesser"
+        " computes 5000 times for each guess by default; PAM's passwd has a slower one",
+    )
+    yield File(
+        path=LIMITS_FILE,
+        content=LIMITS_TEXT,
+        why="limits.conf(5): who looks for a mistake types `ulimit -c unlimited` before",
     )
 
 
