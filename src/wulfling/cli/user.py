@@ -259,6 +259,9 @@ def _bring_in(file: Path, before: Spec, names: Sequence[str], *, prove: bool) ->
     if prove:
         code = _prove(prepared, names) or code
     click.echo(f"{len(names)} in {time.monotonic() - began:.1f} s", err=True)
+    click.echo(
+        f"a line by which they know the boards: wulfling -f {file} export known-hosts", err=True
+    )
     return code
 
 

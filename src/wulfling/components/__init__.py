@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from wulfling.components import (
     access,
     accounting,
+    audit,
     backup,
     desktop,
     dhcp,
@@ -84,6 +85,7 @@ COMPONENTS = (
     Component("desktop", desktop.resources),
     Component("upkeep", upkeep.resources),
     Component("hardening", hardening.resources),
+    Component("audit", audit.resources, audit.before),
     # After all that listens: a firewall that nobody gets through ends the apply of its board.
     Component("firewall", firewall.resources),
     # The last, because not every disk can do it, and nothing else is to wait for that.

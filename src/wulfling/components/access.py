@@ -44,7 +44,7 @@ def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
             why="on every board's own disk, so that a login needs no file server",
         )
     yield from _homes(cluster, node)
-    yield from _trust(cluster)
+    yield from _trust(cluster, node)
 
 
 def admin(cluster: Cluster) -> Iterator[Resource]:
@@ -94,7 +94,7 @@ def _homes(cluster: Cluster, node: Node) -> Iterator[Resource]:
         )
 
 
-def _trust(cluster: Cluster) -> Iterator[Resource]:
+def _trust(cluster: Cluster, node: Node) -> Iterator[Resource]:
     """ssh between nodes without a key in anybody's home: sshd(8), host-based authentication.
 
     The guides copy every user's key to every node (1-23, 1-24); here a node vouches for the
@@ -111,6 +111,11 @@ def _trust(cluster: Cluster) -> Iterator[Resource]:
         f"{n.name}\n{n.name}.{cluster.domain}\n{n.address}\n" for n in cluster.nodes
     )
     client = "HostbasedAuthentication yes\nEnableSSHKeysign yes\n"
+    keys = node.hardware.host_keys if node.hardware else ()
+    if any(key.startswith("ssh-ed25519 ") for key in keys):
+        # Where the other board takes nobody's word for somebody, each host key is a try lost for
+        # that person's own keys.
+        client += "HostbasedAcceptedAlgorithms ssh-ed25519\n"
     yield File(path="/etc/ssh/ssh_known_hosts", content=known, why="pinned: nobody is asked yes/no")
     yield File(path="/etc/ssh/shosts.equiv", content=equivalent, why="which boards may vouch")
     yield File(path="/etc/ssh/ssh_config.d/10-wulfling.conf", content=client, why="ask by host key")

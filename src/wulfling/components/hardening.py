@@ -86,24 +86,51 @@ MODULES = {
 }
 MODULES_FILE = "/etc/modprobe.d/wulfling-hardening.conf"
 
+LIMITS_FILE = "/etc/security/limits.d/wulfling.conf"
+LIMITS_TEXT = """\
+# Written by wulfling. A program that crashes leaves its memory on no disk unless its person asks.
+* soft core 0
+"""
+
 NEEDRESTART_FILE = "/etc/needrestart/conf.d/wulfling.conf"
 NEEDRESTART_TEXT = "$nrconf{restart} = 'l';\n"
 
+# What no package brought, and debsums therefore cannot judge. auditd writes down what people change
+# there; this finds what changed by whomever, daemons too. The list is made anew each time, so that
+# a change is told once. Some hundred small files, against the whole card of a malware scanner.
+AIDE_FILE = "/etc/aide/aide.conf"
+AIDE_TEXT = """# Written by wulfling.
+database_in=file:/var/lib/aide/aide.db
+database_out=file:/var/lib/aide/aide.db.new
+report_url=stdout
+Looked = ftype+p+u+g+s+sha256
+/etc Looked
+/usr/local Looked
+/root/\\.ssh Looked
+/var/spool/cron Looked
+"""
+
 UNITS = "/etc/systemd/system"
 CHECK = "wulfling-debsums"
-# Everything is read once: at night of the board's own choosing, behind all that jobs do.
+# Everything is read once: at night of the board's own choosing, behind all that jobs do. aide(1)
+# exits with up to 7 when something has changed, and debsums has to come after it in any case.
 CHECK_TEXT = """[Unit]
-Description=Are all programs those of their packages? (wulfling)
+Description=Are all programs those of their packages, and what else has changed? (wulfling)
 
 [Service]
 Type=oneshot
+StateDirectory=aide
+StateDirectoryMode=0700
+WorkingDirectory=/var/lib/aide
+ExecStart=-/bin/sh -c 'task=--update; [ -e aide.db ] || task=--init; \\
+    aide --config=/etc/aide/aide.conf $$task; [ $$? -lt 8 ] && mv aide.db.new aide.db'
 ExecStart=/usr/bin/debsums --changed --silent
 Nice=19
 IOSchedulingClass=idle
 CPUSchedulingPolicy=idle
 """
 TIMER_TEXT = """[Unit]
-Description=Weekly: are all programs those of their packages? (wulfling)
+Description=Weekly: which files have changed? (wulfling)
 
 [Timer]
 OnCalendar=Sun *-*-* 03:00:00
@@ -169,15 +196,33 @@ def _passwords() -> Iterator[Resource]:
     yield Packages(
         names=("libpam-passwdqc",), why="a password that is set on a board is none of the usual"
     )
+    yield Block(
+        path="/etc/login.defs",
+        text="SHA_CRYPT_MIN_ROUNDS 65536\nSHA_CRYPT_MAX_ROUNDS 65536\n",
+        why="login.defs(5): newusers and chgpasswd of Debian 12 hash with SHA-512, which a guesser"
+        " computes 5000 times for each guess by default; PAM's passwd has a slower one",
+    )
+    yield File(
+        path=LIMITS_FILE,
+        content=LIMITS_TEXT,
+        why="limits.conf(5): who looks for a mistake types `ulimit -c unlimited` before",
+    )
 
 
 def _check(cluster: Cluster) -> Iterator[Resource]:
     """A virtual board lives for an hour, and checks nothing."""
-    yield Packages(names=("debsums",), why="compares installed files with their packages")
+    yield Packages(
+        names=("aide", "debsums"), why="compare files with their packages, and with last week's"
+    )
+    yield Directory(path=AIDE_FILE.rpartition("/")[0])
+    yield File(
+        path=AIDE_FILE, content=AIDE_TEXT, why="aide.conf(5): what no package brought, and changed"
+    )
     service = File(
         path=f"{UNITS}/{CHECK}.service",
         content=CHECK_TEXT,
-        why="debsums(1): a changed program is in the journal, and the unit has failed",
+        why="debsums(1): a changed program is in the journal, and the unit has failed; aide(1):"
+        " so is what changed in /etc since last week, which is no failure",
     )
     timer = File(path=f"{UNITS}/{CHECK}.timer", content=TIMER_TEXT, why="once a week")
     yield from (service, timer)

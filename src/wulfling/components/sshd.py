@@ -42,16 +42,23 @@ KbdInteractiveAuthentication no
 PermitRootLogin @ROOT@
 PermitEmptyPasswords no
 PermitUserEnvironment no
-# Each key of an agent is a try, and so is each host key of another board.
-MaxAuthTries 4
+# Each key of an agent is a try, and so is the host key of another board that vouches.
+MaxAuthTries 3
 LoginGraceTime 30
+# Which of somebody's keys came in stands in the journal, so that a lost one can be looked for.
+LogLevel VERBOSE
 # A forwarded agent is a key in the hands of the board's root, a forwarded screen the other way.
 AllowAgentForwarding no
 X11Forwarding no
 PermitTunnel no
-# A laptop that falls asleep in an apply must not hold a board's lock for hours.
-ClientAliveInterval 5
-ClientAliveCountMax 3
+# A laptop that falls asleep in an apply must not hold a board's lock for hours: 21 s of silence end
+# it. Asked within the encryption; TCP's own question can be answered by anybody, and comes after
+# two hours.
+ClientAliveInterval 7
+ClientAliveCountMax 2
+TCPKeepAlive no
+# How well something packs says what it is, and a small CPU packs more slowly than a cable sends.
+Compression no
 """
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 SECRETS = f"{STATE}/secrets"
 KNOWN = f"{STATE}/cluster/hardware.json"
 LOCK = "/run/wulfling.lock"
-NOTING = (KernelFlags, Retired, Firewall, Patched)
+NOTING = (KernelFlags, Retired, Firewall, Patched, Service)
 """The kinds that may have a word for the operator, also when nothing is to be done."""
 
 

@@ -364,7 +364,7 @@ class Spec(Part):
     hardening: Flag = Field(
         True,
         description="Whether the boards' systems are hardened: kernel settings, modules that nobody"
-        " needs, a weekly check of all programs.",
+        " needs, an audit log, a weekly check of all files.",
     )
     remote: Annotated[RemoteSpec, Block({})] = Field(
         {}, validate_default=True, description="The way in from outside."

@@ -338,7 +338,7 @@ def units(resources: tuple[Resource, ...]) -> set[str]:
 ON_EVERY_BOARD = {
     *("chrony.service", "ssh.service", "systemd-journald.service", "systemd-sysctl.service"),
     *("apt-daily.timer", "apt-daily-upgrade.timer", "unattended-upgrades.service"),
-    "wulfling-debsums.timer",
+    *("auditd.service", "wulfling-debsums.timer"),
 }
 ON_THE_HEAD = {"munge.service", "mariadb.service", "slurmdbd.service", "slurmctld.service"}
 ON_A_WORKER = {"munge.service", "slurmd.service", "home.automount"}

@@ -47,6 +47,11 @@ def test_ranks_of_one_board_may_read_each_others_memory_and_people_may_measure()
     assert not {"kernel.yama.ptrace_scope", "kernel.perf_event_paranoid"} & set(settings())
 
 
+def test_whoever_looks_for_a_mistake_gets_a_core_file() -> None:
+    (limit,) = [line for line in hardening.LIMITS_TEXT.splitlines() if line[0] != "#"]
+    assert limit == "* soft core 0", "a hard one could not be lifted"
+
+
 def test_every_setting_stands_below_its_reason() -> None:
     for paragraph in hardening.SYSCTL_TEXT.split("\n\n"):
         assert paragraph.startswith("#")

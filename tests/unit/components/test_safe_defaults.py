@@ -364,7 +364,7 @@ def test_s23_every_board_has_the_heads_time(cluster: Cluster, node: str) -> None
 @every_node
 def test_s24_updates_come_and_logs_have_an_end(cluster: Cluster, node: str) -> None:
     units = {s.unit for s in declared(cluster, node, Service) if s.running and s.enabled}
-    assert {"apt-daily.timer", "apt-daily-upgrade.timer"} <= units
+    assert {"apt-daily.timer", "apt-daily-upgrade.timer", "auditd.service"} <= units
     conf = file(cluster, node, "/etc/apt/apt.conf.d/52wulfling-updates")
     assert conf is not None
     assert '\nAPT::Periodic::Unattended-Upgrade "1";\n' in conf.content

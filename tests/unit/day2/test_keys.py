@@ -86,6 +86,12 @@ def test_this_machine_gets_its_part_back_with_private_modes() -> None:
     assert keys.differing(FILES, "c") == ()
 
 
+def test_the_authority_for_host_certificates_is_among_what_is_saved() -> None:
+    """It is nowhere else, and people have its line."""
+    pins.new_key(pins.state_directory("c") / "host_ca", "test")
+    assert {"operator/host_ca", "operator/host_ca.pub"} <= set(dict(keys._of_this_machine("c")))
+
+
 def test_a_name_that_leads_elsewhere_is_refused() -> None:
     with pytest.raises(WulflingError, match="lies outside"):
         keys.keep_here({"operator/../../x": ""}, "c")

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from wulfling.components import sshd
 from wulfling.converge.outcome import Outcome
 from wulfling.day2.rotate import check_all_there, check_done
 from wulfling.day2.rotate import munge as munge_key
 from wulfling.day2.rotate import ssh as ssh_keys
 from wulfling.errors import IdentityMismatch, Locked, NodeFailed, Unreachable, WulflingError
 from wulfling.model.plan import Plan, Status, Step
-from wulfling.spec import check
+from wulfling.spec import check, resolve
 from wulfling.spec.devices import renewed
 from wulfling.spec.document import parse
 from wulfling.transport import pins
@@ -45,6 +47,17 @@ def test_without_all_boards_none_begins() -> None:
     assert "node remove two" in caught.value.hint
     with pytest.raises(Locked):
         check_all_there(outcome({"two": Unreachable("off"), "one": Locked("kim is at work")}))
+
+
+def test_a_certificate_follows_its_host_key() -> None:
+    """Or people who know a board by it would be frightened by the rotation."""
+    cluster = resolve(check(parse(FILE.encode(), Path("cluster.yaml")))[0], {}, None, ())
+    cluster = replace(
+        cluster, certificates=(("one", "ssh-ed25519-cert-v01@openssh.com AAAA one\n"),)
+    )
+    declared = [resource.key for resource in sshd.resources(cluster, cluster.node("one"))]
+    inside = [key for key in declared if key.startswith(ssh_keys.FOLLOWS)]
+    assert [key.partition(":")[0] for key in inside] == ["certificate", "sshd", "service"]
 
 
 def test_a_board_that_is_lost_on_the_way_ends_in_the_same_command() -> None:

@@ -13,7 +13,10 @@ from wulfling.node.resources.file import sync_directory, write_atomically
 
 STAMPS = f"{STATE}/started"
 OURS = f"{STATE}/services"  # a file for each unit that did not run before we started it
-PROPERTIES = "Id,Names,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload"
+PROPERTIES = (
+    "Id,Names,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload"
+    ",ConditionResult,ConditionTimestampMonotonic"
+)
 # Such units have nothing to enable: others start them, or fstab does (systemctl(1), is-enabled).
 NOTHING_TO_ENABLE = ("alias", "generated", "indirect", "static", "transient")
 DEFINITIONS = ("file:/etc/systemd/system/", "block:/etc/fstab")
@@ -28,7 +31,10 @@ class Service(Resource):
     The board keeps the digest of the last successful start; a daemon that runs with an older
     configuration differs from what is declared, also when the run that changed the file was
     killed before the restart. ``watches`` are the keys of this board's resources whose change
-    makes a restart due; ``ready`` is a command that succeeds when the daemon answers.
+    makes a restart due; ``ready`` is a command that succeeds when the daemon answers. A
+    ``conditional`` unit is as declared when systemd skips it on this board because a Condition of
+    the unit does not hold (systemd.unit(5)), for want of something in its kernel; it has no
+    ``ready``.
     """
 
     kind: ClassVar[str] = "service"
@@ -41,6 +47,7 @@ class Service(Resource):
     reload: bool = field(default=False, compare=False)
     ready: tuple[str, ...] = field(default=(), compare=False)
     ready_timeout: int = field(default=60, compare=False)
+    conditional: bool = field(default=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -63,7 +70,7 @@ class Service(Resource):
         enabled = state.get("UnitFileState") == "enabled"
         if state.get("UnitFileState") in NOTHING_TO_ENABLE:
             enabled = self.enabled
-        running = _is_running(state)
+        running = _is_running(state) or self._is_skipped(state)
         return Service(
             unit=self.unit,
             enabled=enabled,
@@ -125,6 +132,19 @@ class Service(Resource):
     def verb(self) -> str:
         """What makes a running daemon read its configuration."""
         return "reload" if self.reload else "restart"
+
+    def note(self, board: Board) -> str:
+        """That systemd skips the unit on this board, because it is not what people would think."""
+        if not self.conditional or not self._is_skipped(self._state(board)):
+            return ""
+        return "not running: this board lacks what a condition of the unit asks for"
+
+    def _is_skipped(self, state: dict[str, str]) -> bool:
+        """Whether systemd was told to start it and found that a condition does not hold. Before
+        that the result is "no" as well, but of no time."""
+        result, asked = state.get("ConditionResult"), state.get("ConditionTimestampMonotonic")
+        inactive = state.get("ActiveState") == "inactive"
+        return self.conditional and inactive and result == "no" and asked not in (None, "", "0")
 
     def _is_generated(self) -> bool:
         """Whether fstab makes the unit at each boot; systemctl(1) refuses to enable such."""

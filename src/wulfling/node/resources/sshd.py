@@ -49,7 +49,7 @@ class SshServer(File):
             lambda: File.converge(self, board, observed),
             test=TEST,
             read=RESTART,
-            hint="more than four keys in `ssh-add -l`? then IdentityFile and IdentitiesOnly in"
+            hint="more than three keys in `ssh-add -l`? then IdentityFile and IdentitiesOnly in"
             " ~/.ssh/config; another kind of host key than ed25519 in ~/.ssh/known_hosts? then"
             " pin that one",
         )

@@ -64,11 +64,14 @@ def shown(
     sub: str = "running",
     file: str = "enabled",
     reload: str = "no",
+    condition: str = "no",
+    asked: str = "0",
     unit: str = UNIT,
 ) -> str:
     return (
         f"Id={unit}\nNames={unit}\nLoadState={load}\nActiveState={active}\nSubState={sub}\n"
         f"UnitFileState={file}\nNeedDaemonReload={reload}\n"
+        f"ConditionResult={condition}\nConditionTimestampMonotonic={asked}\n"
     )
 
 
@@ -321,6 +324,29 @@ def test_what_did_not_run_before_is_ours_to_stop(
     assert is_ours(board, UNIT)
     converged(board, Service(unit=UNIT, enabled=False, running=False))
     assert not is_ours(board, UNIT)
+
+
+def test_a_unit_that_a_condition_of_its_own_skips(
+    board: Board, answers: Answers, ran: list[tuple[str, ...]]
+) -> None:
+    """auditd where the kernel has no audit: started in vain once, and then as it should be."""
+    machine = Machine(answers, active="inactive", sub="dead")
+
+    def skip() -> str:
+        machine.state["asked"] = "7"
+        return ""
+
+    answers["systemctl", "restart", UNIT] = skip
+    auditd = Service(unit=UNIT, configured="abc123", conditional=True)
+    assert auditd.observe(board) != auditd  # nobody has asked for it since the board started
+    assert not auditd.note(board)
+    assert converged(board, auditd) == auditd
+    assert "lacks what a condition" in auditd.note(board)
+    assert verbs(ran) == ["restart"]
+    assert not SLURMCTLD.observe(board).running, "another daemon has to run"
+    machine.state["condition"] = "yes"
+    board.forget("units")
+    assert not auditd.observe(board).running, "somebody has stopped it"
 
 
 def test_masked(board: Board, answers: Answers, ran: list[tuple[str, ...]]) -> None:

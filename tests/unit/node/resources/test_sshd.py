@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.unit.node.conftest import Answers
 
 FILE = "/etc/ssh/sshd_config.d/10-wulfling.conf"
-WISH = SshServer(path=FILE, content="MaxAuthTries 4\n")
+WISH = SshServer(path=FILE, content="MaxAuthTries 3\n")
 TEST = ("/usr/sbin/sshd", "-t")
 
 
