@@ -63,9 +63,7 @@ def test_boards_have_identities_of_their_own(lab: Lab) -> None:
 
 def test_boards_reach_each_other_and_nothing_else(lab: Lab) -> None:
     lab.ssh("n1", "ping -qc2 -W2 10.0.0.2")
-    began = time.monotonic()
     assert "unreachable" in lab.ssh("n1", "ping -c1 -W5 192.0.2.1 2>&1 || true").lower()
-    assert time.monotonic() - began < 4
 
 
 def test_modules_of_file_servers_and_networks_are_there(lab: Lab) -> None:
