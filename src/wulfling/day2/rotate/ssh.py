@@ -14,17 +14,19 @@ from pathlib import Path
 
 from wulfling.components.access import TRUST
 from wulfling.components.sshd import CERTIFICATE, CERTIFICATE_FILE
+from wulfling.components.system import HARDWARE_FILE
 from wulfling.day2.rack import Rack
 from wulfling.errors import IdentityMismatch, NodeFailed, Unreachable
 from wulfling.transport import pins
 from wulfling.transport.host_keys import NEW_HOST_KEYS, USE_HOST_KEYS
 
 FOLLOWS = (
-    f"file:{TRUST[1]}",
+    *(f"file:{TRUST[1]}", f"file:{HARDWARE_FILE}"),
     *(f"certificate:{CERTIFICATE}", f"sshd:{CERTIFICATE_FILE}", "service:ssh.service"),
 )
-"""What is made of host keys: what boards know of each other's, and the certificates that people
-know them by. It is the scope of the apply that comes after new ones."""
+"""What is made of host keys: what boards know of each other's, what the head remembers of them, and
+the certificates that people know them by. It is the scope of the apply that comes after new
+ones."""
 
 PATIENCE = 30  # tries to get in again: sshd reads its keys anew in its own time
 _TELL = 'tell() { shift; printf "%s\\n" "$*"; }\nset -eu\n'
