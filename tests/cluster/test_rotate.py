@@ -153,10 +153,10 @@ def test_s22_a_munge_with_a_hole_is_named_mended_and_its_key_as_well(cluster: Cl
     cluster.on("rpnode02", "systemctl restart munge")
     said = cluster.wulfling("plan", code=2)
     assert re.search(r"munge 0\.5\.15-2 -> \S+ or newer \(CVE-2026-25506\)", said)
-    assert "patches" in cluster.wulfling("doctor", "-o", "json", code=2)
+    assert "patches" in cluster.wulfling("doctor", "-o", "json", code=4)
     cluster.wulfling("apply", "-y")
     cluster.wulfling("plan")
-    said = cluster.wulfling("doctor", code=2)
+    said = cluster.wulfling("doctor", code=4)
     assert "wulfling rotate munge" in said
     assert "rpnode01" not in said
     cluster.wulfling("rotate", "munge", "-y")
