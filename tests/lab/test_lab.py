@@ -55,6 +55,13 @@ def test_a_board_has_booted_without_a_failed_unit(lab: Lab) -> None:
     assert lab.ssh("n1", "systemctl is-system-running --wait") == "running"
 
 
+def test_a_disk_that_nobody_reads_is_read_all_the_same(lab: Lab) -> None:
+    """Else an answer of the disk that user-mode-linux overlooked is overlooked for ever."""
+    said = lab.ssh("n1", "cat /sys/block/ubda/stat; sleep 10; cat /sys/block/ubda/stat")
+    before, after = (int(line.split()[0]) for line in said.splitlines())
+    assert after - before >= 10
+
+
 def test_boards_have_identities_of_their_own(lab: Lab) -> None:
     ids = {lab.ssh(board, "cat /etc/machine-id") for board in ("n1", "n2")}
     assert len(ids) == 2

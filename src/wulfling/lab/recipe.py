@@ -61,6 +61,31 @@ RemainAfterExit=yes
 StandardOutput=journal+console
 """
 
+# user-mode-linux now and then does not notice that its disk has answered until something else asks
+# the disk: the first reader then waits for seconds, or for ever where nobody else reads.
+PULSE_SCRIPT = """\
+#!/usr/bin/python3 -ISE
+import mmap
+import os
+import time
+
+disk = os.open("/dev/ubda", os.O_RDONLY | os.O_DIRECT)
+block = mmap.mmap(-1, 4096)  # direct reads want a buffer that begins a page
+while True:
+    os.preadv(disk, [block], 0)
+    time.sleep(0.5)
+"""
+
+PULSE_UNIT = """\
+[Unit]
+Description=Second reader of this virtual disk
+DefaultDependencies=no
+After=systemd-udevd.service
+
+[Service]
+ExecStart=/usr/local/sbin/lab-pulse
+"""
+
 FILES: Mapping[str, tuple[str, int]] = {
     "etc/apt/apt.conf.d/20lab": (
         'APT::Install-Recommends "false";\n'
@@ -78,6 +103,7 @@ FILES: Mapping[str, tuple[str, int]] = {
         "[Journal]\nRuntimeMaxUse=16M\nSystemMaxUse=32M\n",
         0o644,
     ),
+    "etc/systemd/system/lab-pulse.service": (PULSE_UNIT, 0o644),
     "etc/systemd/system/lab-seed.service": (SEED_UNIT, 0o644),
     "etc/systemd/system.conf.d/lab.conf": (
         "[Manager]\nDefaultTimeoutStopSec=30s\nShowStatus=auto\n",
@@ -91,6 +117,7 @@ FILES: Mapping[str, tuple[str, int]] = {
     ),
     # No clock to ask is no reason to wait; it tells the time when it can.
     "etc/systemd/system/systemd-timesyncd.service.d/lab.conf": ("[Service]\nType=simple\n", 0o644),
+    "usr/local/sbin/lab-pulse": (PULSE_SCRIPT, 0o755),
     "usr/local/sbin/lab-seed": (SEED_SCRIPT, 0o755),
 }
 
@@ -154,6 +181,7 @@ LINKS: Mapping[str, str] = {
     # The power button of a board: what the console's "cad" does.
     "etc/systemd/system/ctrl-alt-del.target": f"{_UNITS}/poweroff.target",
     "etc/systemd/system/default.target": f"{_UNITS}/multi-user.target",
+    "etc/systemd/system/sysinit.target.wants/lab-pulse.service": "../lab-pulse.service",
     "etc/systemd/system/sysinit.target.wants/lab-seed.service": "../lab-seed.service",
     "etc/systemd/system/dbus-org.freedesktop.network1.service": (
         f"{_UNITS}/systemd-networkd.service"
