@@ -47,8 +47,8 @@ def shell_script(resources: Iterable[Resource], wheel: str) -> str:
             case Service():
                 lines += resource.commands()
                 lines += [f"until {_words(resource.ready)}; do sleep 0.25; done"]
-            case _:
-                lines += resource.commands()
+            case _:  # the verbs of wulfling among them are for who finds a hole, or a lost disk
+                lines += [line for line in resource.commands() if not line.startswith("wulfling ")]
     return "\n".join(line.replace("sudo ", "") for line in lines) + "\n"
 
 
