@@ -41,7 +41,7 @@ class Cluster:
     def wulfling(self, *words: str, code: int = 0, stdin: str = "") -> str:
         """What ``wulfling`` with these words printed; it has to exit with ``code``."""
         process = self.start(*words)
-        out, err = process.communicate(stdin, timeout=1800)
+        out, err = process.communicate(stdin, timeout=3600)
         assert process.returncode == code, f"wulfling {' '.join(words)}:\n{out}\n{err}"
         return out
 

@@ -166,7 +166,7 @@ def test_a_blank_head_begins_no_new_queue(kept: Cluster, before: Before) -> None
     kept.wulfling("lab", "replace", "rpnode01")
     kept.wulfling("lab", "up")
     process = kept.start("apply", "-y")
-    said = "".join(process.communicate(timeout=1500))
+    said = "".join(process.communicate(timeout=3600))
     assert process.returncode == 4, said
     assert "wulfling restore head" in said
     kept.wulfling("lab", "cut", "rpnode01")

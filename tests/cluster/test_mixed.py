@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from boards import Cluster, own_lab
 
+pytestmark = pytest.mark.crash
+
 FILE = """wulfling: 1
 cluster: test-mixed
 boards: virtual
@@ -35,7 +37,6 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield cluster
 
 
-@pytest.mark.lab
 @pytest.mark.parametrize("verb", [("plan",), ("apply", "-y")])
 def test_a_mix_that_slurm_refuses_is_refused_by_name(mixed: Cluster, verb: tuple[str, ...]) -> None:
     process = mixed.start(*verb)
@@ -45,7 +46,6 @@ def test_a_mix_that_slurm_refuses_is_refused_by_name(mixed: Cluster, verb: tuple
     assert "hint: install Debian 12 on newer, or take the roles compute and login" in said
 
 
-@pytest.mark.lab
 def test_nothing_was_changed_on_the_boards(mixed: Cluster) -> None:
     asked = "command -v munged slurmd chronyd || cat /var/lib/wulfling/manifest.json /etc/hosts"
     said = mixed.on("newer", f"{asked} 2>&1 || :")
@@ -53,7 +53,6 @@ def test_nothing_was_changed_on_the_boards(mixed: Cluster) -> None:
     assert "BEGIN wulfling" not in said
 
 
-@pytest.mark.lab
 def test_without_slurm_the_same_boards_are_taken(mixed: Cluster) -> None:
     mixed.file.write_text(FILE + "slurm: false\n", encoding="utf-8")
     mixed.wulfling("plan", code=2)
@@ -68,7 +67,6 @@ def ubuntu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield cluster
 
 
-@pytest.mark.crash
 def test_a_khadas_of_ubuntu_works_for_a_head_of_debian_13(ubuntu: Cluster) -> None:
     """Slurm 24.11 takes daemons that are up to two major releases older (slurm.conf(5))."""
     assert "24.04" in ubuntu.on("vim4", "cat /etc/os-release")
@@ -78,6 +76,5 @@ def test_a_khadas_of_ubuntu_works_for_a_head_of_debian_13(ubuntu: Cluster) -> No
     assert said.split() == ["vim4", "vim4"]
 
 
-@pytest.mark.crash
 def test_a_second_apply_has_nothing_to_do_on_ubuntu(ubuntu: Cluster) -> None:
     ubuntu.wulfling("plan")

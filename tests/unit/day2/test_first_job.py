@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from tests.unit.day2.conftest import Answering
 
 TOOLS = {
-    # runuser -u NAME -- sbatch ...
-    "runuser": '[ "$1 $3" = "-u --" ] || exit 9\nexport WHO="$2"\nshift 3\nexec "$@"\n',
+    # setpriv --reuid=NAME --regid=NAME --init-groups sbatch ...
+    "setpriv": 'export WHO="${1#--reuid=}"\n'
+    '[ "$2 $3" = "--regid=$WHO --init-groups" ] || exit 9\nshift 3\nexec "$@"\n',
     "sbatch": '[ "$WHO" != lee ] || { echo "Invalid account"; echo "or so"; exit 1; }\n'
     'cat > "$JOBS/$WHO"\necho 41\n',
     "squeue": "",

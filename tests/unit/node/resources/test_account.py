@@ -26,9 +26,20 @@ def adding(root: Path, table: str, line: str) -> str:
 def test_group_is_added(board: Board, root: Path, answers: Answers) -> None:
     group = Group(group="pi", gid=2000)
     assert group.observe(board) is None
-    answers["groupadd", "--gid", "2000", "pi"] = lambda: adding(root, "group", "pi:x:2000:")
+    answers["systemd-sysusers", "-"] = lambda: adding(root, "group", "pi:x:2000:")
     group.converge(board, None)
     assert group.observe(board) == group
+
+
+def test_groups_of_a_class_are_added_at_once(
+    board: Board, root: Path, answers: Answers, ran: list[tuple[str, ...]]
+) -> None:
+    pi, ann, bo = (Group(group=name, gid=gid) for name, gid in (("pi", 1), ("ann", 2), ("bo", 112)))
+    board.declared = (pi, ann, bo, Group(group="munge", gid=112))
+    answers["systemd-sysusers", "-"] = lambda: adding(root, "group", "pi:x:1:\nann:x:2:")
+    pi.converge(board, None)
+    assert ran == [("systemd-sysusers", "-", "g pi 1\ng ann 2\n")], "munge has the number of bo"
+    assert ann.observe(board) == ann
 
 
 def test_group_gets_its_number(board: Board, answers: Answers, ran: list[tuple[str, ...]]) -> None:
