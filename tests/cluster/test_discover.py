@@ -22,6 +22,8 @@ from strangers import NEW, NODES, Strangers, estrange, four_strangers
 from wulfling import lab as labs
 from wulfling.transport import pins
 
+pytestmark = pytest.mark.crash
+
 NAME = "test-discover"
 MULTICAST = "224.0.0.251"
 SECRET = "correct horse battery"
@@ -91,7 +93,6 @@ def counted() -> Iterator[dict[str, tuple[int, int]]]:
         counts.update(json.loads(counter.stdout.read()))
 
 
-@pytest.mark.lab
 def test_a_sweep_is_short_and_gentle(unknown: Cluster) -> None:
     """A /24 in less than 10 s, and fewer than 4 packets to an address."""
     began = time.monotonic()
@@ -110,7 +111,6 @@ def test_a_sweep_is_short_and_gentle(unknown: Cluster) -> None:
     assert not any(packets for a, (_, packets) in counts.items() if a not in boards | {MULTICAST})
 
 
-@pytest.mark.lab
 def test_the_file_is_written(unknown: Cluster) -> None:
     out = unknown.wulfling("discover", "--lab", NAME, "--yes", "--names", "rpnode[01-09]")
     text = unknown.file.read_text(encoding="utf-8")
@@ -128,7 +128,6 @@ def test_the_file_is_written(unknown: Cluster) -> None:
     assert unknown.wulfling("discover") and unknown.file.read_text(encoding="utf-8") == text
 
 
-@pytest.mark.lab
 def test_a_real_network_is_swept_by_the_same_words(unknown: Cluster) -> None:
     """What runs here is what runs at home: `ip` says which network, nobody says `--lab`. And a
     file that is there gets the new board and keeps its lines."""
@@ -156,7 +155,6 @@ def test_a_real_network_is_swept_by_the_same_words(unknown: Cluster) -> None:
     assert len(json.loads(other.stdout)) == 3
 
 
-@pytest.mark.lab
 def test_adopt_and_plan_go_on_with_that_file(unknown: Cluster) -> None:
     file = unknown.file.with_name("answers.yaml")
     boards = {"n1": "n1", "rpnode01": "n2", "rpnode02": "n3"}
@@ -171,7 +169,6 @@ def test_adopt_and_plan_go_on_with_that_file(unknown: Cluster) -> None:
     assert "rpnode02" in unknown.wulfling("plan", code=2)
 
 
-@pytest.mark.lab
 def test_adopted_boards_are_measured_and_roles_suggested(unknown: Cluster) -> None:
     told = json.loads(unknown.wulfling("discover", "-o", "json"))
     assert [row["node"] for row in told] == ["n1", "rpnode01", "rpnode02"]
@@ -184,7 +181,6 @@ def test_adopted_boards_are_measured_and_roles_suggested(unknown: Cluster) -> No
     assert roles == ["compute", "compute", "head", "storage"]
 
 
-@pytest.mark.crash
 def test_from_strangers_to_a_cluster_in_four_commands(tmp_path: Path) -> None:
     """Password-only admin everywhere, no Python and 1970 on n2, n3 and n4 with the identity of
     n1: discover, adopt, apply, verify; and nobody is asked anything."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from boards import Cluster
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.crash
 
 DEVICE = "/dev/nvidia0"
 STAND_IN = "1 7"  # the numbers of /dev/full, which no job needs for anything else

@@ -7,7 +7,7 @@ import json
 import pytest
 from boards import ROOT, Cluster
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.crash
 
 SMALL = "--bodies 256 --steps 100"
 

@@ -13,7 +13,7 @@ import pexpect
 import pytest
 from boards import ROOT, Cluster, cluster_file
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.crash
 
 PAGE = ROOT / "docs" / "tutorial.md"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
