@@ -7,7 +7,8 @@ directory as the root and a table of answers instead of a machine.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -33,7 +34,7 @@ NOT_FOUND = 127  # the exit code of sh(1) for a command that is not there
 TIMED_OUT = 124  # the exit code of timeout(1)
 
 
-def _started(argv: Sequence[str]) -> Popen[str]:
+def _started(argv: Sequence[str], environment: Mapping[str, str]) -> Popen[str]:
     import subprocess
 
     return subprocess.Popen(
@@ -43,7 +44,7 @@ def _started(argv: Sequence[str]) -> Popen[str]:
         stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
-        env={**os.environ, **ENVIRONMENT},
+        env={**os.environ, **ENVIRONMENT, **environment},
     )
 
 
@@ -56,7 +57,7 @@ class Board:
     ``declared`` every resource of it, ``applying`` says whether this run may change anything,
     ``blob`` brings a file from the controller by its sha256, ``say`` tells the operator what
     something waits for, and ``contact`` has the controller come in by a new connection and
-    gives "", or why it did not get through."""
+    gives "", or why it did not get through. Commands get ``environment`` besides their own."""
 
     def __init__(
         self,
@@ -71,12 +72,24 @@ class Board:
         self.applying = False
         self.say: Callable[[str], None] = lambda words: None
         self.contact: Callable[[], str] = lambda: "nobody tried"
+        self.environment: dict[str, str] = {}
         self._answers: dict[str, object] = {}
         self._expected: dict[tuple[str, ...], Popen[str]] = {}
 
     def path(self, absolute: str) -> Path:
         """Where ``absolute`` lies below the root."""
         return self.root / absolute.lstrip("/")
+
+    @contextmanager
+    def systemd_left_alone(self) -> Iterator[None]:
+        """While this lasts, systemctl(1) changes files alone, also when a package calls it: each
+        call to read all units anew takes a second and more on a small board. Whoever changes
+        units tells systemd once, afterwards."""
+        self.environment["SYSTEMD_OFFLINE"] = "1"
+        try:
+            yield
+        finally:
+            del self.environment["SYSTEMD_OFFLINE"]
 
     def run(self, argv: Sequence[str], *, stdin: str = "", check: bool = True) -> str:
         """What ``argv`` printed. Raises ``CommandFailed`` when it ends badly and ``check``."""
@@ -93,7 +106,7 @@ class Board:
         import subprocess  # slow to load on a small board, and not every run needs it
 
         try:
-            process = self._expected.pop(tuple(argv), None) or _started(argv)
+            process = self._expected.pop(tuple(argv), None) or _started(argv, self.environment)
         except OSError as error:
             return NOT_FOUND, "", str(error)
         with process:
@@ -110,7 +123,7 @@ class Board:
         if tuple(argv) in self._expected:
             return
         try:
-            self._expected[tuple(argv)] = _started(argv)
+            self._expected[tuple(argv)] = _started(argv, self.environment)
         except OSError:
             pass  # whoever asks is told
 

@@ -84,22 +84,29 @@ class Service(Resource):
         assert isinstance(observed, Service)
         # Asked anew: an earlier step of this run may have written a drop-in or a line of fstab.
         state = _ask(board, (self.unit,)).get(self.unit, {})
-        if state.get("NeedDaemonReload") != "no" or self._has_own_definition():
+        moved = self._move(board, observed, masked=state.get("LoadState") == "masked")
+        if moved or state.get("NeedDaemonReload") != "no" or self._has_own_definition():
             board.run(["systemctl", "daemon-reload"])
             state = _ask(board, (self.unit,)).get(self.unit, {})
         board.forget("units")
-        if state.get("LoadState") == "masked" and self.running:
-            board.run(["systemctl", "unmask", self.unit])
         if not self.running and _is_running(state):
             board.run(["systemctl", "stop", self.unit])
-        if self.enabled != observed.enabled:
-            verb = "enable" if self.enabled else "disable"
-            board.run(["systemctl", verb, "--quiet", self.unit])
         if not self.running:
             self.forget_start(board)
             board.path(f"{OURS}/{self.unit}").unlink(missing_ok=True)
         elif (observed.running, observed.configured) != (True, self.configured):
             self._start(board, state)
+
+    def _move(self, board: Board, observed: Service, *, masked: bool) -> bool:
+        """Into what starts at boot, or out of it; whether anything was moved. For a unit that
+        has an init script as well systemd would read all units five times."""
+        verbs = ["unmask"] if masked and self.running else []
+        if self.enabled != observed.enabled:
+            verbs.append("enable" if self.enabled else "disable")
+        with board.systemd_left_alone():
+            for verb in verbs:
+                board.run(["systemctl", verb, "--quiet", self.unit])
+        return bool(verbs)
 
     def forget_start(self, board: Board) -> None:
         """Make a restart due, durably, before something that the daemon reads is changed."""

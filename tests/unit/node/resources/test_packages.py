@@ -207,6 +207,31 @@ def test_a_wrong_clock_is_named(board: Board, status: Path, answers: Answers) ->
     assert "clock" in failure.value.hint
 
 
+def test_units_are_read_anew_once_for_all_packages(
+    *,
+    board: Board,
+    root: Path,
+    lists: Path,
+    answers: Answers,
+    ran: list[tuple[str, ...]],
+    installs: Callable[[], str],
+) -> None:
+    """A package's own `systemctl daemon-reload` takes seconds on a small board."""
+    (root / "run/systemd/system").mkdir(parents=True)
+    offline = []
+
+    def install() -> str:
+        offline.append(board.environment.copy())
+        return installs()
+
+    answers[argv("install", "chrony")] = install
+    answers["systemctl", "daemon-reload"] = ""
+    WANTED.converge(board, WANTED.observe(board))
+    assert offline == [{"SYSTEMD_OFFLINE": "1"}]
+    assert ran == [argv("install", "chrony"), ("systemctl", "daemon-reload")]
+    assert board.environment == {}
+
+
 def test_a_policy_of_somebody_else_stays(board: Board, root: Path) -> None:
     policy = root / "usr/sbin/policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n")

@@ -84,10 +84,11 @@ class Machine:
 
     def __init__(self, answers: Answers, unit: str = UNIT, **state: str) -> None:
         self.state = state
+        self.disk: dict[str, str] = {}  # what systemd knows when it has read its units anew
         answers[show(unit)] = lambda: shown(**self.state, unit=unit)
-        for verb in ("start", "stop", "restart", "reload-or-restart", "reset-failed", "unmask"):
+        for verb in ("start", "stop", "restart", "reload-or-restart", "reset-failed"):
             answers["systemctl", verb, unit] = lambda verb=verb: self.do(verb)  # type: ignore[misc]
-        for verb in ("enable", "disable"):
+        for verb in ("enable", "disable", "unmask"):
             answers["systemctl", verb, "--quiet", unit] = lambda verb=verb: self.do(verb)  # type: ignore[misc]
         answers["systemctl", "daemon-reload"] = lambda: self.do("daemon-reload")
         journal = ("journalctl", "--no-pager", "-o", "cat", "-n", "15", "-u", unit)
@@ -98,13 +99,16 @@ class Machine:
             self.state |= {"active": "active", "sub": "running"}
         changes = {
             "stop": {"active": "inactive", "sub": "dead"},
-            "enable": {"file": "enabled"},
-            "disable": {"file": "disabled"},
-            "unmask": {"load": "loaded", "file": "disabled"},
-            "daemon-reload": {"reload": "no"},
+            "daemon-reload": {"reload": "no", **self.disk},
             "reset-failed": {"active": "inactive"},
         }
         self.state |= changes.get(verb, {})
+        files = {
+            "enable": {"file": "enabled"},
+            "disable": {"file": "disabled"},
+            "unmask": {"load": "loaded", "file": "disabled"},
+        }
+        self.disk |= files.get(verb, {})
         return ""
 
 
@@ -210,12 +214,12 @@ def test_in_an_apply_systemd_is_told_of_new_units(
     board.applying = True
 
     def reload() -> str:
-        machine.state |= {"load": "loaded", "file": "disabled"}
+        machine.state |= {"load": "loaded", "file": "disabled", **machine.disk}
         return ""
 
     answers["systemctl", "daemon-reload"] = reload
     assert converged(board, SLURMCTLD) == SLURMCTLD
-    assert verbs(ran) == ["daemon-reload", "enable", "restart"]
+    assert verbs(ran) == ["daemon-reload", "enable", "daemon-reload", "restart"]
 
 
 def test_a_plan_tells_systemd_nothing(
@@ -285,7 +289,7 @@ def test_enabling_restarts_nothing(
     Machine(answers, file="disabled")
     stamp(root, "abc123\n")
     assert converged(board, SLURMCTLD) == SLURMCTLD
-    assert verbs(ran) == ["enable"]
+    assert verbs(ran) == ["enable", "daemon-reload"]
 
 
 def test_running_but_not_at_boot(
@@ -295,7 +299,7 @@ def test_running_but_not_at_boot(
     stamp(root, "abc123\n")
     by_hand = Service(unit=UNIT, configured="abc123", enabled=False)
     assert converged(board, by_hand) == by_hand
-    assert verbs(ran) == ["disable"]
+    assert verbs(ran) == ["disable", "daemon-reload"]
 
 
 def test_stopped_and_disabled(
@@ -305,7 +309,7 @@ def test_stopped_and_disabled(
     mark = stamp(root, "abc123\n")
     gone = Service(unit=UNIT, enabled=False, running=False)
     assert converged(board, gone) == gone
-    assert verbs(ran) == ["stop", "disable"]
+    assert verbs(ran) == ["disable", "daemon-reload", "stop"]
     assert not mark.exists()
 
 
@@ -352,7 +356,7 @@ def test_a_unit_that_a_condition_of_its_own_skips(
 def test_masked(board: Board, answers: Answers, ran: list[tuple[str, ...]]) -> None:
     Machine(answers, load="masked", active="inactive", sub="dead", file="masked")
     assert converged(board, SLURMCTLD) == SLURMCTLD
-    assert verbs(ran) == ["unmask", "enable", "restart"]
+    assert verbs(ran) == ["unmask", "enable", "daemon-reload", "restart"]
 
 
 def test_after_too_many_failures_systemd_has_to_be_told_to_try_again(
