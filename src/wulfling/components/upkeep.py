@@ -8,11 +8,13 @@ from wulfling.model.cluster import Cluster, Node
 from wulfling.model.resource import Resource, digest
 from wulfling.node.resources.directory import Directory
 from wulfling.node.resources.file import File
+from wulfling.node.resources.link import Link
 from wulfling.node.resources.packages import Packages
 from wulfling.node.resources.service import Service
 
 APT_FILE = "/etc/apt/apt.conf.d/52wulfling-updates"
 JOURNAL_FILE = "/etc/systemd/journald.conf.d/wulfling.conf"
+AUDIT_SOCKET = "/etc/systemd/system/systemd-journald-audit.socket"
 
 # Beginnings of names of packages that never change by themselves: boards that run different
 # versions of these do not understand each other, and jobs run in them. `wulfling upgrade` brings
@@ -71,16 +73,30 @@ def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
     )
     for unit, why in UNITS.items():
         yield Service(unit=unit, enabled=not cluster.virtual, running=not cluster.virtual, why=why)
-    journal = File(
-        path=JOURNAL_FILE,
-        content=JOURNAL_TEXT,
-        why="journald.conf(5): what the journal may take of the disk",
-    )
+    yield from _journal(cluster)
+
+
+def _journal(cluster: Cluster) -> Iterator[Resource]:
     yield Directory(path=JOURNAL_FILE.rpartition("/")[0])
-    yield journal
+    read: list[File | Link] = [
+        File(
+            path=JOURNAL_FILE,
+            content=JOURNAL_TEXT,
+            why="journald.conf(5): what the journal may take of the disk",
+        )
+    ]
+    if cluster.hardening:
+        read.append(
+            Link(
+                path=AUDIT_SOCKET,
+                target="/dev/null",
+                why="auditd keeps these lines; the journal had them once more, on the same card",
+            )
+        )
+    yield from read
     yield Service(
         unit="systemd-journald.service",
-        configured=digest(journal.content),
-        watches=(journal.key,),
+        configured=digest(JOURNAL_TEXT, *(resource.path for resource in read[1:])),
+        watches=tuple(resource.key for resource in read),
         why="it reads its limits when it starts; no line is lost",
     )

@@ -19,7 +19,7 @@ PROPERTIES = (
 )
 # Such units have nothing to enable: others start them, or fstab does (systemctl(1), is-enabled).
 NOTHING_TO_ENABLE = ("alias", "generated", "indirect", "static", "transient")
-DEFINITIONS = ("file:/etc/systemd/system/", "block:/etc/fstab")
+DEFINITIONS = ("file:/etc/systemd/system/", "link:/etc/systemd/system/", "block:/etc/fstab")
 NEVER_STARTED = "never"  # as a digest: no daemon was started by us since its last change
 READY_PATIENCE = 30.0  # seconds that one try of a ``ready`` command may take
 
