@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -39,23 +39,20 @@ class Group(Resource):
     def converge(self, board: Board, observed: Resource | None) -> None:
         """Add it, or give it its number."""
         if observed is None:
-            missing = (self, *self._alike(board))
-            lines = (f"g {group.group} {group.gid}\n" for group in missing)
-            board.run(["systemd-sysusers", "-"], stdin="".join(lines))  # sysusers.d(5)
+            _add(board, (self, *_others(board, "/etc/group", self)))
         else:
             board.run(["groupmod", "--gid", str(self.gid), self.group])
         board.forget("/etc/group")
 
-    def _alike(self, board: Board) -> Iterator[Group]:
-        """What else is declared and not there yet: each groupadd(8) takes half a second on a
-        small board, and a class has many people. Their own turn finds them."""
-        there = board.accounts("/etc/group")
-        numbers = {int(fields[2]) for fields in there.values()}
-        for other in board.declared:
-            if not isinstance(other, Group) or other.group in {self.group, *there}:
-                continue
-            if other.gid not in numbers:  # else it is refused when its turn comes
-                yield other
+    @property
+    def number(self) -> int:
+        """What counts."""
+        return self.gid
+
+    @property
+    def entry(self) -> str:
+        """A line of sysusers.d(5)."""
+        return f"g {self.group} {self.gid}"
 
     def commands(self) -> tuple[str, ...]:
         return (f"sudo groupadd --gid {self.gid} {self.group}",)
@@ -111,13 +108,25 @@ class User(Resource):
                 board.run(["usermod", "--expiredate", "", self.user])
             board.run(["usermod", *self._options(observed), self.user])
         else:
-            if not self.system:
-                _remember(board, self.user)
-            kind = ["--system"] if self.system else []
-            home = ["--home-dir", self.home, "--no-create-home"]
-            wanted = ["--uid", str(self.uid), "--gid", str(self.gid), "--shell", self.shell]
-            board.run(["useradd", *kind, *wanted, *home, self.user])
+            _add(board, (self, *self._alike(board)))
         board.forget("/etc/passwd", "/etc/group")
+
+    def _alike(self, board: Board) -> Iterator[Group | User]:
+        """Others that are missing, when their groups are there."""
+        gids = {int(fields[2]) for fields in board.accounts("/etc/group").values()}
+        for other in _others(board, "/etc/passwd", self):
+            if isinstance(other, User) and other.gid in gids:
+                yield other
+
+    @property
+    def number(self) -> int:
+        """What counts."""
+        return self.uid
+
+    @property
+    def entry(self) -> str:
+        """A line of sysusers.d(5). It makes an account without a password, and no home."""
+        return f'u {self.user} {self.uid}:{self.gid} "" {self.home} {self.shell}'
 
     def _options(self, observed: User) -> Iterator[str]:
         """Only what differs: usermod(8) refuses to touch the number or the home of somebody
@@ -182,6 +191,27 @@ def is_ours(board: Board, user: str) -> bool:
     """Whether it was wulfling who made this person's account. One that was there before, such
     as the pi of Raspberry Pi OS, is not ours to close."""
     return board.path(f"{OURS}/{user}").exists()
+
+
+def _others(board: Board, table: str, one: Group | User) -> Iterator[Group | User]:
+    """What else of the same kind is declared and not there. Whoever wants a number that another
+    one has is told so in the own turn."""
+    there = board.accounts(table)
+    numbers = {int(fields[2]) for fields in there.values()}
+    for other in board.declared:
+        if not isinstance(other, type(one)) or other.name in {one.name, *there}:
+            continue
+        if other.number not in numbers:
+            yield other
+
+
+def _add(board: Board, missing: Sequence[Group | User]) -> None:
+    """All at once: useradd(8) takes half a second for each on a small board, and a class has many
+    people. Their own turns find them."""
+    for one in missing:
+        if isinstance(one, User) and not one.system:
+            _remember(board, one.user)
+    board.run(["systemd-sysusers", "-"], stdin="".join(f"{one.entry}\n" for one in missing))
 
 
 def _remember(board: Board, user: str) -> None:

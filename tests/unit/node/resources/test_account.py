@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PI = User(user="pi", uid=2000, gid=2000, home="/home/pi", shell="/bin/bash")
 
+PAIRS = (("pi", 2000), ("ann", 2001))
+
 
 def adding(root: Path, table: str, line: str) -> str:
     with (root / "etc" / table).open("a") as file:
@@ -51,15 +53,33 @@ def test_group_gets_its_number(board: Board, answers: Answers, ran: list[tuple[s
     assert len(ran) == 1
 
 
-def test_user_is_added_without_a_home(board: Board, root: Path, answers: Answers) -> None:
+def test_user_is_added_without_a_home_and_a_password(
+    board: Board, root: Path, answers: Answers, ran: list[tuple[str, ...]]
+) -> None:
     assert PI.observe(board) is None
-    useradd: tuple[str, ...] = ("useradd", "--uid", "2000", "--gid", "2000", "--shell", "/bin/bash")
-    useradd += ("--home-dir", "/home/pi", "--no-create-home", "pi")
-    line = "pi:!:2000:2000::/home/pi:/bin/bash"
-    answers[useradd] = lambda: adding(root, "passwd", line)
+    line = "pi:x:2000:2000::/home/pi:/bin/bash"
+    answers["systemd-sysusers", "-"] = lambda: adding(root, "passwd", line)
     PI.converge(board, None)
+    assert ran == [("systemd-sysusers", "-", 'u pi 2000:2000 "" /home/pi /bin/bash\n')]
     assert PI.observe(board) == PI
     assert is_ours(board, "pi")
+
+
+def test_people_of_a_class_are_added_at_once(
+    board: Board, root: Path, answers: Answers, ran: list[tuple[str, ...]]
+) -> None:
+    adding(root, "group", "pi:x:2000:\nann:x:2001:")
+    ann = User(user="ann", uid=2001, gid=2001, home="/home/ann")
+    alone = User(user="bo", uid=2002, gid=2002, home="/home/bo")
+    taken = User(user="cy", uid=111, gid=2000, home="/home/cy")
+    board.declared = (PI, ann, alone, taken)
+    lines = "pi:x:2000:2000::/home/pi:/bin/bash\nann:x:2001:2001::/home/ann:/bin/bash"
+    answers["systemd-sysusers", "-"] = lambda: adding(root, "passwd", lines)
+    PI.converge(board, None)
+    said = "".join(f'u {name} {uid}:{uid} "" /home/{name} /bin/bash\n' for name, uid in PAIRS)
+    assert ran == [("systemd-sysusers", "-", said)], "bo has no group, and munge the number of cy"
+    assert ann.observe(board) == ann
+    assert is_ours(board, "ann") and not is_ours(board, "bo")
 
 
 def test_only_what_differs_is_changed(board: Board, root: Path, answers: Answers) -> None:
