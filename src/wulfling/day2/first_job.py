@@ -29,7 +29,7 @@ JOB = """\
 #!/bin/sh
 [ "$(id -u)" = {uid} ] || exit 11
 cd /home/{name} || exit 12
-: > .wulfling-first-job || exit 13
+true > .wulfling-first-job || exit 13
 rm .wulfling-first-job
 [ "$(stat -c '%U %a' .)" = '{name} 700' ] || exit 14
 """

@@ -61,6 +61,14 @@ async def test_the_script_for_real(
     assert lee.hint == "wulfling apply"
 
 
+def test_a_home_that_cannot_be_written_to_is_told_by_the_job(tmp_path: Path) -> None:
+    """A redirection of `:`, a special built-in, would end the shell with 2 (sh(1))."""
+    text = JOB.format(uid=os.getuid(), name="x").replace("/home/x", str(tmp_path))
+    (tmp_path / ".wulfling-first-job").mkdir()
+    done = subprocess.run(["sh"], input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 13, done.stderr
+
+
 @pytest.mark.parametrize(
     ("job", "verdict", "words"),
     [
