@@ -76,10 +76,12 @@ async def test_addresses_are_knocked_at_one_after_the_other(
 
     monkeypatch.setattr(sweep, "knock", knock)
     monkeypatch.setattr(sweep, "RATE", 200.0)
+    began = time.monotonic()
     doors, heard = await sweep.sweep([f"192.0.2.{n}" for n in range(1, 21)], "", b"")
     assert list(doors) == [f"192.0.2.{n}" for n in range(1, 21)]
     assert heard == []
-    assert at[-1] - at[0] >= 19 / 200 - 0.01
+    early = [n for n, when in enumerate(at) if when < began + n / 200 - 0.001]
+    assert early == [], "a busy machine may be late, and nobody is early"
 
 
 def test_it_is_a_program_that_needs_python_alone() -> None:
