@@ -269,6 +269,9 @@ DRILLS = (
     ),
 )
 
+# passwd(1) would not take one that everybody knows.
+KNOWN_PASSWORD = "usermod -p \"$(perl -e 'print crypt(q(letmein), q($6$drill$))')\" pi"
+
 STRANGERS_TOOLS = """
 export DEBIAN_FRONTEND=noninteractive
 apt-get -qq update
@@ -296,7 +299,7 @@ def drills(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drills]:
         drills.cluster.wait_idle()
         conf = drills.on(HEAD, "base64 -w0 /etc/slurm/slurm.conf")
         drills.on(STRANGER, STRANGERS_TOOLS.format(conf=conf))
-        drills.on(WORKER, "echo pi:letmein | chpasswd")
+        drills.on(WORKER, KNOWN_PASSWORD)
         drills.on(WORKER, "cp /usr/bin/id ~/planted-id; chmod 4755 ~/planted-id", person="pi")
         drills.on(FILES, "chmod 711 /home/pi")
         secret = "sbatch -H -J secrets -o /dev/null --wrap 'echo password'"
