@@ -278,6 +278,9 @@ apt-get -qq update
 apt-get -qq -y install --no-install-recommends nfs-common munge slurm-client >/dev/null
 printf '#!/bin/sh\\necho letmein\\n' > /root/password
 chmod 700 /root/password
+grep -q rpnode01 /etc/hosts || echo "10.0.0.1 rpnode01
+10.0.0.2 rpnode02
+10.0.0.3 filenode01" >> /etc/hosts
 install -d /etc/slurm
 base64 -d <<<{conf} > /etc/slurm/slurm.conf
 """
