@@ -211,7 +211,7 @@ DRILLS = (
         "a user writes into the home of another (S3)",
         *(WORKER, "kim", "touch /home/pi/planted", FILES),
         "chmod 777 /home/pi",
-        "rm -f /home/pi/planted; chmod 700 /home/pi",
+        "rm -f /home/pi/planted; chmod 711 /home/pi",
     ),
     Drill(
         "a user plants a program that makes others act as its owner (S2)",
