@@ -258,8 +258,9 @@ DRILLS = (
     Drill(
         "root of a board is root of the file server (S2)",
         *(WORKER, "root", "touch /home/pi/by-root && rm /home/pi/by-root", FILES),
-        "exportfs -o rw,sync,no_root_squash,no_subtree_check 10.0.0.2:/home",
-        "exportfs -r",
+        # A client remembers who may what in a folder until the folder changes.
+        "exportfs -o rw,sync,no_root_squash,no_subtree_check 10.0.0.2:/home; chmod 710 /home/pi",
+        "exportfs -r; chmod 700 /home/pi",
     ),
     Drill(
         "root of a board reads the controller's state (S12)",
