@@ -81,12 +81,17 @@ def _own_munge_key(drills: Drills) -> None:
     drills.on(STRANGER, "mv /root/own /etc/munge/munge.key; systemctl restart munge")
 
 
+ROOT_GETS_IN = "/etc/ssh/sshd_config.d/00-root.conf"
+
+
 def _key_of_a_board_in_roots_home(drills: Drills) -> None:
-    """The habit of guide 001: every board's key in every authorized_keys (S12)."""
+    """The habit of guide 001: every board's key in every authorized_keys (S12). sshd lets no root
+    in by any key, so that goes as well."""
     key = drills.on(
         WORKER, "test -e ~/.ssh/id || ssh-keygen -qN '' -f ~/.ssh/id; cat ~/.ssh/id.pub"
     )
     drills.on(HEAD, f"install -d -m 700 ~/.ssh; echo '{key.strip()}' > ~/.ssh/authorized_keys")
+    drills.on(HEAD, f"echo 'PermitRootLogin yes' > {ROOT_GETS_IN}; systemctl restart ssh")
 
 
 def _no_memory_limit(drills: Drills) -> None:
@@ -266,7 +271,11 @@ DRILLS = (
         "root of a board reads the controller's state (S12)",
         *(WORKER, "root"),
         "ssh -i ~/.ssh/id -o BatchMode=yes rpnode01 ls /var/lib/slurm/slurmctld/job_state",
-        *(HEAD, _key_of_a_board_in_roots_home, "rm ~/.ssh/authorized_keys"),
+        *(
+            HEAD,
+            _key_of_a_board_in_roots_home,
+            f"rm ~/.ssh/authorized_keys {ROOT_GETS_IN}; systemctl restart ssh",
+        ),
     ),
 )
 
