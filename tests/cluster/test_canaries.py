@@ -44,14 +44,14 @@ while time.time() < end and not os.path.exists("/run/canary/stop"):
     looks = {name: looks.get(name, 0) + 1 for name in there}
     new = set()
     for name in there:
-        if looks[name] < 8 or looks[name] % 64 == 0:
+        if looks[name] < 8 or looks[name] % 16 == 0:
             try:
                 new.add(open("/proc/" + name + "/cmdline", "rb").read())
             except OSError:
                 pass
     if not new <= seen:
         with open("/run/canary/argv", "ab") as file:
-            file.write(b"".join(line + b"\n" for line in new - seen))
+            file.write(b"".join(line + b"\\n" for line in new - seen))
         seen |= new
     time.sleep(0.02)
 """
@@ -125,7 +125,7 @@ class Watch:
             there = [place.name for place in Path("/proc").iterdir() if place.name.isdigit()]
             looks = {name: looks.get(name, 0) + 1 for name in there}
             for name in there:
-                if looks[name] < 8 or looks[name] % 64 == 0:
+                if looks[name] < 8 or looks[name] % 16 == 0:
                     with suppress(OSError):
                         self.argv.add(Path("/proc", name, "cmdline").read_bytes())
 

@@ -46,7 +46,7 @@ class Group(Resource):
 
     @property
     def number(self) -> int:
-        """What counts."""
+        """By which NFS knows it."""
         return self.gid
 
     @property
@@ -120,7 +120,7 @@ class User(Resource):
 
     @property
     def number(self) -> int:
-        """What counts."""
+        """By which NFS knows who it is."""
         return self.uid
 
     @property

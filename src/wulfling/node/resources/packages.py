@@ -101,8 +101,8 @@ class Packages(Resource):
 @contextmanager
 def no_daemon_starts(board: Board) -> Iterator[None]:
     """While this lasts, packages do not start their daemons (invoke-rc.d(8)), and do not have
-    systemd read all units anew, each of them once: that was a fifth of a cold apply. It does so
-    at the end. A policy that is not ours stays, and rules."""
+    systemd read all units anew, each of them once. It does so at the end. A policy that is
+    not ours stays, and rules."""
     if board.text(POLICY) not in (None, POLICY_TEXT):
         yield
         return
