@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -168,6 +170,22 @@ def test_a_power_cut_takes_one_board_at_once_and_it_comes_back(lab: Lab) -> None
     labs.start(lab.name, ["n1"], lab.say)
     assert lab.ssh("n1", "cat ~/synced") == "synced"
     assert "recovery complete" in lab.ssh("n1", "sudo dmesg")
+
+
+def test_a_board_starts_while_another_command_waits_for_a_slow_one(lab: Lab) -> None:
+    labs.cut(lab.name, ["n1", "n2"])
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(labs.start, lab.name, ["n1"], lab.say)
+        while not (pid := labs.status(lab.name).boards[0].pid):
+            assert not slow.done(), slow.result()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            labs.start(lab.name, ["n2"], lab.say)
+            assert not slow.done()
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        slow.result()
+    assert all(board.answering for board in labs.status(lab.name).boards)
 
 
 def test_up_starts_only_the_board_that_is_missing(lab: Lab) -> None:

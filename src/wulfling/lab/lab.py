@@ -39,6 +39,7 @@ def up(spec: LabSpec, say: Say) -> None:
         kept = record.keep(files, spec, options)
         _cut_strangers(files, spec, say)
         _power_on(files, kept, spec.boards, proxy, say)
+    boards_module.wait(files, spec.boards, say)
 
 
 def _check_same_lab(files: LabFiles, spec: LabSpec) -> None:
@@ -74,7 +75,10 @@ def _cut_strangers(files: LabFiles, spec: LabSpec, say: Say) -> None:
 def _power_on(
     files: LabFiles, kept: Record, boards: Sequence[BoardSpec], proxy: str, say: Say
 ) -> None:
-    """Start those of ``boards`` that are off, and wait until all of them answer."""
+    """Start those of ``boards`` that are off; to wait for them is left to the caller.
+
+    Without the lock: a board may take minutes, and meanwhile others can be started or cut.
+    """
     everyone = processes.own_processes()
     off = [b for b in boards if not boards_module.main_process(everyone, files.board(b.name))]
     _lay_images(files, off, proxy, say)
@@ -82,7 +86,6 @@ def _power_on(
     for board in off:
         boards_module.prepare(files, kept, board)
         boards_module.power_on(files, kept, board, holder)
-    boards_module.wait(files, boards, say)
 
 
 def _lay_images(files: LabFiles, boards: Sequence[BoardSpec], proxy: str, say: Say) -> None:
@@ -110,6 +113,7 @@ def start(name: str, boards: Sequence[str], say: Say) -> None:
     needs.check(needs.this_machine())
     with record.held(files.lock, f"lab {name}"), packages.used() as proxy:
         _power_on(files, kept, chosen, proxy, say)
+    boards_module.wait(files, chosen, say)
 
 
 def cut(name: str, boards: Sequence[str]) -> None:

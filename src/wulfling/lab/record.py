@@ -17,7 +17,7 @@ from wulfling.errors import Locked, WulflingError
 from wulfling.lab.places import LabFiles, existing_labs, write_beside
 from wulfling.model.releases import DEFAULT_RELEASE
 
-LOCK_PATIENCE = 90.0  # seconds: a board that boots on a busy machine takes that long
+LOCK_PATIENCE = 90.0  # seconds: boards that shut down on a busy machine take that long
 
 
 @dataclass(frozen=True)
