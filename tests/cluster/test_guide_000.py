@@ -65,7 +65,8 @@ apt-get -qq update
 apt-get -qq -y install --no-install-recommends wireguard-go wireguard-tools >/dev/null
 echo tun >/etc/modules-load.d/tun.conf
 id kim >/dev/null 2>&1 || useradd -m -s /bin/bash kim
-sudo -u kim sh -c 'cd; [ -e .ssh/id_ed25519 ] || ssh-keygen -q -t ed25519 -N "" -f .ssh/id_ed25519'
+sudo -u kim sh -ec 'cd; mkdir -p -m 700 .ssh
+    [ -e .ssh/id_ed25519 ] || ssh-keygen -q -t ed25519 -N "" -f .ssh/id_ed25519'
 cat /home/kim/.ssh/id_ed25519.pub
 """
 CLIENT = """
