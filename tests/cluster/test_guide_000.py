@@ -355,4 +355,4 @@ def put(cluster: Cluster, node: str, packed: bytes, folder: str) -> None:
     """Unpack a tar on a board."""
     words = (sys.executable, "-m", "wulfling", "-f", str(cluster.file), "node", "shell", node, "--")
     unpack = f"mkdir -p {folder} && tar -xz --no-same-owner -C {folder}"
-    subprocess.run([*words, "sudo", "sh", "-c", f"'{unpack}'"], input=packed, check=True)
+    subprocess.run([*words, "sudo", "sh", "-c", unpack], input=packed, check=True)
