@@ -240,3 +240,10 @@ def test_without_a_way_in_the_head_listens_no_more(home: Cluster, cafe: Cluster)
     assert home.on("home", "ss -Hlun sport = 51820; ls /sys/class/net | grep wulfling || :") == ""
     assert comes_in(cafe, "tablet") == "nobody"
     assert home.wulfling("plan", code=0).startswith("0 changes")
+
+
+def test_a_way_in_that_was_closed_opens_again(home: Cluster, cafe: Cluster) -> None:
+    """Its key is left on the head, and nothing else of it."""
+    connect(home, cafe, "tablet")
+    assert reaches(cafe, "tablet")
+    assert home.wulfling("plan", code=0).startswith("0 changes")

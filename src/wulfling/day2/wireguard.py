@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from wulfling.components.remote import KEY_FILE, UNIT
+from wulfling.components.remote import KEY_FILE, UNIT, UNIT_FILE
 from wulfling.day2.asking import Ask
 from wulfling.errors import NodeFailed, WulflingError
 from wulfling.model.cluster import TUNNEL, Cluster, Device, Wireguard
@@ -91,8 +91,8 @@ def keep(place: Path, text: str) -> None:
 
 
 async def head_key(cluster: Cluster, ask: Ask) -> str:
-    """The head's public key; "" when it has none yet."""
-    text = f"[ ! -s {KEY_FILE} ] || wg pubkey <{KEY_FILE}\n"
+    """The head's public key; "" while it has no end of the tunnel. A key may be left of an old one."""
+    text = f"[ ! -e {UNIT_FILE} ] || [ ! -s {KEY_FILE} ] || wg pubkey <{KEY_FILE}\n"
     return (await ask.script(cluster.head, text, about="wg pubkey")).strip()
 
 
