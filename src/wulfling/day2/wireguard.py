@@ -91,7 +91,7 @@ def keep(place: Path, text: str) -> None:
 
 
 async def head_key(cluster: Cluster, ask: Ask) -> str:
-    """The head's public key; "" while it has no end of the tunnel. A key may be left of an old one."""
+    """The head's public key; "" while it has no end of a tunnel; a key may be left of one."""
     text = f"[ ! -e {UNIT_FILE} ] || [ ! -s {KEY_FILE} ] || wg pubkey <{KEY_FILE}\n"
     return (await ask.script(cluster.head, text, about="wg pubkey")).strip()
 
