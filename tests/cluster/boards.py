@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -44,6 +45,15 @@ class Cluster:
         out, err = process.communicate(stdin, timeout=3600)
         assert process.returncode == code, f"wulfling {' '.join(words)}:\n{out}\n{err}"
         return out
+
+    def killed(self, *words: str, after: float) -> None:
+        """Start ``wulfling`` and kill it after some seconds, if it has not ended by then."""
+        process = self.start(*words)
+        try:
+            process.wait(timeout=after)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
     def on(self, node: str, script: str, *, person: str = "root") -> str:
         """What a shell script printed on ``node``; it has to succeed."""

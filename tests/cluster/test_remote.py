@@ -13,6 +13,8 @@ import pytest
 from boards import Cluster, own_lab
 from forward import port_forward
 
+from wulfling.transport import pins
+
 pytestmark = pytest.mark.crash
 
 HEAD, TUNNEL, ROUTER = "10.0.0.1", "10.88.0.1", "192.168.77.254"
@@ -192,6 +194,21 @@ def test_private_keys_are_where_they_belong(home: Cluster, cafe: Cluster) -> Non
         assert len(key) == 44
         assert key not in said
     assert home.on("home", "stat -c '%U %a' /etc/wireguard/wulfling.key") == "root 600\n"
+
+
+def test_after_a_rotation_only_new_keys_come_in(home: Cluster, cafe: Cluster) -> None:
+    """Issue 5, item 4: killed in the middle and run again."""
+    old = home.on("home", "cat /etc/wireguard/wulfling.key")
+    for seconds in (1.5, 3.0):
+        home.killed("rotate", "wireguard", "-y", after=seconds)
+    home.wulfling("rotate", "wireguard", "-y")
+    assert home.on("home", "cat /etc/wireguard/wulfling.key") != old
+    for device in ("laptop", "tablet"):
+        assert not reaches(cafe, device, patience=15), "it has its old file"
+        place = pins.state_directory("test-remote") / "devices" / f"{device}.conf"
+        cafe.on(device, CONNECT.replace("CONFIG", place.read_text()))
+        assert reaches(cafe, device)
+    assert home.wulfling("plan", code=0).startswith("0 changes")
 
 
 def test_not_after_revoke(home: Cluster, cafe: Cluster) -> None:

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import time
 from pathlib import Path
 
@@ -73,23 +71,13 @@ def all_ended_well(cluster: Cluster, jobs: dict[str, str], name: str) -> None:
     assert sorted(told) == sorted(f"{job}|COMPLETED" for job in jobs.values())
 
 
-def killed(cluster: Cluster, *words: str, after: float) -> None:
-    """Start a verb and kill it after some seconds, if it has not ended by then."""
-    process = cluster.start(*words)
-    try:
-        process.wait(timeout=after)
-    except Exception:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-
-
 def test_s18_munge_gets_a_new_key_while_jobs_run(cluster: Cluster) -> None:
     before = keys(cluster)
     jobs = waiting_and_running(cluster, "munge")
     old = cluster.on("rpnode02", "munge -s hello")
     assert "hello" in cluster.on("rpnode01", f"unmunge <<'X'\n{old}\nX")
     for seconds in (4.0, 9.0):  # before the controller rests, and while boards get the key
-        killed(cluster, "rotate", "munge", "-y", after=seconds)
+        cluster.killed("rotate", "munge", "-y", after=seconds)
     cluster.wulfling("rotate", "munge", "-y")
     new = keys(cluster)
     assert len(new) == 1
@@ -132,7 +120,7 @@ def test_s12_boards_get_new_host_keys_while_jobs_run(cluster: Cluster) -> None:
     own = pins.public_key("test-guide")
     jobs = waiting_and_running(cluster, "ssh")
     for seconds in (8.0, 14.0):
-        killed(cluster, "rotate", "ssh", "-y", after=seconds)
+        cluster.killed("rotate", "ssh", "-y", after=seconds)
     cluster.wulfling("rotate", "ssh", "-y")
     after = {name: cluster.on(name, ask).strip() for name in BOARDS}
     assert not set(after.values()) & set(before.values())
