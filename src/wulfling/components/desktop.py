@@ -187,13 +187,15 @@ echo "no program is in {PROGRAMS}: \\`wulfling apply\\` brings it" >&2
 exit 1
 """
 
+# Not by XRDP_OPTIONS: /etc/default/xrdp sets it to nothing, after all that a unit's file says.
 # xrdp ends at once when an address is not there yet. What systemd can filter (BPF) stands here as
 # well as in the firewall: a board on the cluster's network could send to the tunnel's address.
 XRDP_DROP_IN = """[Unit]
 After=wulfling-wireguard.service
 
 [Service]
-Environment="XRDP_OPTIONS=--config {file}"
+ExecStart=
+ExecStart=/usr/sbin/xrdp --config {file}
 ExecStartPre={key}
 Restart=on-failure
 RestartSec=5
@@ -202,7 +204,8 @@ IPAddressAllow={allowed}
 """
 
 SESMAN_DROP_IN = f"""[Service]
-Environment="SESMAN_OPTIONS=--config {SESMAN_FILE}"
+ExecStart=
+ExecStart=/usr/sbin/xrdp-sesman --config {SESMAN_FILE}
 """
 
 
