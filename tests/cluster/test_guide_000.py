@@ -307,6 +307,18 @@ def test_0_15_the_desktop_is_there_after_each_boot(home: Cluster, cafe: Cluster)
     assert home.wulfling("plan") == "0 changes on 2 nodes\n"
 
 
+def test_a_desktop_that_nobody_wants_any_more_stays_away(home: Cluster) -> None:
+    """Also after a boot, at which its session manager used to bring it back for all addresses."""
+    text = home.file.read_text()
+    home.file.write_text(text.replace("desktop: true\n", ""))
+    home.wulfling("apply", "-y")
+    home.wulfling("lab", "cut", "vim4")
+    home.wulfling("lab", "up")
+    home.on("vim4", "systemctl is-system-running --wait || :")
+    assert home.on("vim4", "ss -Htln 'sport = 3389 or sport = 3350'") == ""
+    assert home.wulfling("plan") == "0 changes on 2 nodes\n"
+
+
 def test_0_05_and_not_after_revoke(home: Cluster, cafe: Cluster) -> None:
     home.wulfling("remote", "remove-device", "laptop")
     assert not comes_in(cafe)

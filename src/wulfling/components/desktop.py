@@ -19,6 +19,7 @@ from wulfling.node.resources.service import Service
 
 PORT = 3389
 UNIT = "xrdp.service"
+SESMAN_UNIT = "xrdp-sesman.service"
 # Ours stand beside the package's own, which an upgrade may replace.
 XRDP_FILE = "/etc/xrdp/wulfling-xrdp.ini"
 SESMAN_FILE = "/etc/xrdp/wulfling-sesman.ini"
@@ -233,6 +234,11 @@ def resources(cluster: Cluster, node: Node) -> Iterator[Resource]:
         configured=digest(*(file.content for file in files if isinstance(file, File))),
         watches=tuple(file.key for file in files),
         why="the head as a workstation that is always on (0-15)",
+    )
+    yield Service(
+        unit=SESMAN_UNIT,
+        enabled=False,
+        why="xrdp starts it; at boot it would start xrdp, also when nobody wants that any more",
     )
 
 

@@ -119,8 +119,9 @@ class Service(Resource):
         if not self.running:
             return (f"sudo systemctl disable --now {self.unit}",)
         read = ("sudo systemctl daemon-reload",) if self._has_own_definition() else ()
-        enable = () if self._is_generated() else (f"sudo systemctl enable {self.unit}",)
-        return (*read, *enable, f"sudo systemctl restart {self.unit}")
+        verb = "enable" if self.enabled else "disable"
+        at_boot = () if self._is_generated() else (f"sudo systemctl {verb} {self.unit}",)
+        return (*read, *at_boot, f"sudo systemctl restart {self.unit}")
 
     def undo(self) -> tuple[str, ...]:
         verb = "stop" if self._is_generated() else "disable --now"
