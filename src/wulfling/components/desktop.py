@@ -176,6 +176,8 @@ PAM_TEXT = f"""#%PAM-1.0
 # Who may have a desktop (wulfling): pam.d(5)
 auth required pam_env.so
 auth required pam_exec.so quiet expose_authtok {PROGRAM} --check
+# Neither has credentials to set; somebody has to agree, as in Debian's own common-auth.
+auth required pam_permit.so
 @include common-account
 @include common-session
 password required pam_deny.so
