@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,18 @@ def test_what_the_board_changed_in_etc_stays_changed(lab: Lab) -> None:
     labs.cut(lab.name, ["n1"])
     labs.start(lab.name, ["n1"], lab.say)
     assert "127.0.1.1" not in lab.ssh("n1", "cat /etc/hosts")
+
+
+def test_a_board_that_was_given_another_host_key_keeps_it(lab: Lab) -> None:
+    """Also when the lab has something new for it: `rotate ssh` changes both, and the old key, which
+    somebody may have, came back with the next boot."""
+    public = "/etc/ssh/ssh_host_ed25519_key.pub"
+    lab.ssh("n1", f"sudo sed -i 's/$/ another/' {public}; sync")
+    labs.cut(lab.name, ["n1"])
+    more = f"{lab.spec.admin_keys[0]} more"
+    labs.up(replace(lab.spec, admin_keys=(*lab.spec.admin_keys, more)), lab.say)
+    assert lab.ssh("n1", "tail -n 1 ~/.ssh/authorized_keys") == more
+    assert lab.ssh("n1", f"cat {public}").endswith(" another")
 
 
 def test_a_power_cut_takes_one_board_at_once_and_it_comes_back(lab: Lab) -> None:

@@ -68,8 +68,9 @@ def make(record: Record, board: BoardSpec, key: tuple[bytes, str]) -> bytes:
         _add_folder(tar, f"always{folder}/.ssh", 0o700)
         for path, text, mode in _always(record, board):
             _add(tar, f"always/{path}", text.encode(), mode)
-        _add(tar, f"always/{_HOST_KEY}", key[0], 0o600)
-        _add(tar, f"always/{_HOST_KEY}.pub", f"{key[1]}\n".encode(), 0o644)
+        # Once: `rotate ssh` gives a board another, and its old one is not to come back at a boot.
+        _add(tar, f"once/{_HOST_KEY}", key[0], 0o600)
+        _add(tar, f"once/{_HOST_KEY}.pub", f"{key[1]}\n".encode(), 0o644)
         for path, text in _once(board):
             _add(tar, f"once/{path}", text.encode(), 0o644)
     return buffer.getvalue()

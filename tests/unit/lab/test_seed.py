@@ -37,7 +37,7 @@ def text(path: str, record: Record = RECORD) -> str:
 def test_secrets_and_sudo_have_the_modes_their_readers_insist_on() -> None:
     entries = archive()
     modes = {
-        "always/etc/ssh/ssh_host_ed25519_key": 0o600,
+        "once/etc/ssh/ssh_host_ed25519_key": 0o600,
         "always/etc/sudoers.d/lab-admin": 0o440,
         f"always{seed.home('admin')}/.ssh/authorized_keys": 0o600,
         f"always{seed.home('admin')}/.ssh": 0o700,
