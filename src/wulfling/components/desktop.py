@@ -176,7 +176,7 @@ PAM_TEXT = f"""#%PAM-1.0
 # Who may have a desktop (wulfling): pam.d(5)
 auth required pam_env.so
 auth required pam_exec.so quiet expose_authtok {PROGRAM} --check
-# Neither has credentials to set; somebody has to agree, as in Debian's own common-auth.
+# Neither has credentials to set, and then nobody would agree to it: pam_setcred(3).
 auth required pam_permit.so
 @include common-account
 @include common-session
