@@ -52,6 +52,8 @@ def test_s06_it_listens_in_the_tunnel_and_on_loopback_alone(asked: Cluster) -> N
     assert ini(asked, desktop.SESMAN_FILE)["Globals"]["ListenAddress"] == "127.0.0.1"
     unit = text(asked, "/etc/systemd/system/xrdp.service.d/wulfling.conf").splitlines()
     assert {"IPAddressDeny=any", "IPAddressAllow=localhost 10.88.0.0/24"} <= set(unit)
+    # Not by XRDP_OPTIONS, which /etc/default/xrdp empties: it listened at every address.
+    assert {"ExecStart=", f"ExecStart=/usr/sbin/xrdp --config {desktop.XRDP_FILE}"} <= set(unit)
 
 
 def test_s06_no_account_of_the_system_and_no_other_machine_by_way_of_it(asked: Cluster) -> None:
