@@ -1,4 +1,4 @@
-"""Six secrets that are known to the test, and a search for them wherever none may stand while
+"""Five secrets that are known to the test, and a search for them wherever none may stand while
 all verbs run: arguments, journals, logs, what is printed, git, files of others (issue 5)."""
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def watch(cluster: Cluster) -> Iterator[Watch]:
 
 
 def test_no_canary_leaves_its_cage_while_all_verbs_run(watch: Watch, tmp_path: Path) -> None:
-    """0 of 6 found, and 0 of those that came in their place."""
+    """0 of 5 found, and 0 of those that came in their place."""
     watch.verb("plan", codes=(2,))
     watch.verb("apply", "-y")
     watch.verb("remote", "add-device", "laptop")
@@ -218,7 +218,7 @@ def test_no_canary_leaves_its_cage_while_all_verbs_run(watch: Watch, tmp_path: P
     watch.verb("backup", "list")
     pins.new_key(tmp_path / "key", "test")
     watch.verb("backup", "keys", str(tmp_path / "all.age"), "--to", f"{tmp_path / 'key'}.pub")
-    # Virtual boards join no tailnet, whose key is refused with the rest of it.
+    # Virtual boards join no tailnet: the verb ends before it reads the key.
     watch.verb("remote", "join-tailnet", "--auth-key", "-", codes=(1,), stdin=TAILNET)
     watch.verb("rotate", "munge", "-y")
     watch.verb("rotate", "wireguard", "-y")
