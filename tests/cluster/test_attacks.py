@@ -15,9 +15,12 @@ from dataclasses import dataclass
 import pytest
 from boards import Cluster, cluster_file, own_lab
 
+from wulfling.transport import pins
+
 pytestmark = pytest.mark.crash
 
 HEAD, WORKER, FILES, STRANGER = "rpnode01", "rpnode02", "filenode01", "stranger"
+NAME = "test-attacks"
 STRANGERS_LINE = "  stranger: {address: 10.0.0.9, roles: [compute]}\n"
 KIM = "  kim: {uid: 2002, account: compute}\n"
 Do = Callable[["Drills"], None]
@@ -104,6 +107,18 @@ def _memory_limit(drills: Drills) -> None:
     _slurm_reads_anew(drills)
 
 
+def _no_list_of_processes(drills: Drills) -> None:
+    """Slurm then ends a job's process group, and whoever left it goes on."""
+    drills.on(HEAD, "sed -i s,proctrack/cgroup,proctrack/pgid, /etc/slurm/slurm.conf")
+    _slurm_reads_anew(drills)
+
+
+def _list_of_processes(drills: Drills) -> None:
+    drills.on(WORKER, "pkill -u kim || true")
+    drills.cluster.wulfling("apply", "-y")
+    _slurm_reads_anew(drills)
+
+
 def _slurm_reads_anew(drills: Drills) -> None:
     drills.on(HEAD, "systemctl restart slurmctld slurmd")
     drills.on(WORKER, "systemctl restart slurmd")
@@ -134,6 +149,13 @@ while place != "/sys/fs/cgroup":
 print(len(b"x" * (200 << 20)))
 """
 )
+# A bomb that counts: it is in with so many processes alive at once.
+BOMB = """
+for _ in {1..1000}; do sleep 40 & done
+sleep 2
+test $(jobs -rp | wc -l) = 1000
+"""
+LEAVER = "setsid sleep 987 > /dev/null 2>&1 & sleep 2"
 # slurmctld has to find out by itself that the caller is not who the job says.
 LIAR = """
 cat > ~/liar.c <<'EOF'
@@ -231,6 +253,20 @@ DRILLS = (
         _memory_limit,
     ),
     Drill(
+        "a fork bomb takes a board",
+        *(HEAD, "kim", f"srun --mem=48M -w {WORKER} bash -c {shlex.quote(BOMB)}", HEAD),
+        _no_memory_limit,
+        _memory_limit,
+    ),
+    Drill(
+        "a fork bomb outlives its job",
+        *(HEAD, "kim"),
+        f"srun -w {WORKER} bash -c '{LEAVER}'; srun -w {WORKER} pgrep -xf 'sleep 987'",
+        HEAD,
+        _no_list_of_processes,
+        _list_of_processes,
+    ),
+    Drill(
         "a user drains a board and lifts a limit",
         *(HEAD, "kim"),
         f"scontrol update nodename={WORKER} state=drain reason=mine"
@@ -299,7 +335,7 @@ base64 -d <<<{conf} > /etc/slurm/slurm.conf
 @pytest.fixture(scope="module")
 def drills(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drills]:
     """Boards with what the attackers found or made before they attack."""
-    file = cluster_file(tmp_path_factory.mktemp("attacks"), "test-attacks")
+    file = cluster_file(tmp_path_factory.mktemp("attacks"), NAME)
     ours = file.read_text() + KIM
     storage = "  filenode01: {address: 10.0.0.3, roles: [storage]}\n"
     assert storage in ours
@@ -349,22 +385,42 @@ def test_a_fork_bomb_ends_with_its_job(drills: Drills) -> None:
 
 
 def test_another_board_under_the_address_of_a_node(drills: Drills) -> None:
-    """A man in the middle: the pinned key tells, and nothing is sent to it (F31)."""
+    """A man in the middle: the pinned key tells, and nothing is sent to it (F31). Where his own key
+    is pinned, he is believed and gets the program that runs as root."""
     drills.cluster.wulfling("lab", "cut", WORKER)
     card = drills.on(STRANGER, "ip -o address show to 10.0.0.9 | awk '{print $2}'").strip()
     drills.on(STRANGER, f"ip address add 10.0.0.2/24 dev {card}")
+    nodes_own = pins.pinned(NAME, "10.0.0.2")
     try:
-        for _ in range(10):  # the network has to notice first that the old board is gone: 3
-            process = drills.cluster.start("plan")
-            _, said = process.communicate(timeout=300)
-            if process.returncode != 3:
-                break
-        assert process.returncode == 8, said
-        assert WORKER in said
+        refused_by_its_key(drills)
+        pins.pin(NAME, "10.0.0.2", pins.pinned(NAME, "10.0.0.9"))
+        drills.cluster.start("plan").communicate(timeout=300)
+        assert sent_to_the_stranger(drills) > 0, "it gets nothing without the pinned key either"
+        pins.pin(NAME, "10.0.0.2", nodes_own)
+        refused_by_its_key(drills)
     finally:
+        pins.pin(NAME, "10.0.0.2", nodes_own)
         drills.on(STRANGER, f"ip address del 10.0.0.2/24 dev {card}")
         drills.cluster.wulfling("lab", "up", WORKER)
     drills.cluster.wait_idle()
+
+
+def refused_by_its_key(drills: Drills) -> None:
+    """`plan` ends with 8, names the node, and the stranger gets nothing."""
+    before = sent_to_the_stranger(drills)
+    for _ in range(10):  # the network has to notice first that the old board is gone: 3
+        process = drills.cluster.start("plan")
+        _, said = process.communicate(timeout=300)
+        if process.returncode != 3:
+            break
+    assert process.returncode == 8, said
+    assert WORKER in said
+    assert sent_to_the_stranger(drills) == before
+
+
+def sent_to_the_stranger(drills: Drills) -> int:
+    """How often its sudo was asked to start the node program."""
+    return int(drills.on(STRANGER, "journalctl -t sudo | grep -c sys.stdin.buffer || :"))
 
 
 def test_nothing_is_left_of_it(drills: Drills) -> None:
