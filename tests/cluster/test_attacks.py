@@ -151,9 +151,9 @@ print(len(b"x" * (200 << 20)))
 )
 # A bomb that counts: it is in with so many processes alive at once.
 BOMB = """
-for _ in {1..1000}; do sleep 40 & done
+for _ in {1..500}; do sleep 300 & done
 sleep 2
-test $(jobs -rp | wc -l) = 1000
+test $(jobs -rp | wc -l) = 500
 """
 LEAVER = "setsid sleep 987 > /dev/null 2>&1 & sleep 2"
 # slurmctld has to find out by itself that the caller is not who the job says.

@@ -52,7 +52,14 @@ def test_a_second_apply_changes_nothing(shared: Cluster) -> None:
     shared.wulfling("plan")
 
 
-def test_without_a_job_a_compute_board_is_closed(shared: Cluster) -> None:
+def test_without_a_job_a_compute_board_is_closed_by_one_line(shared: Cluster) -> None:
+    """An attack as in test_attacks.py: refused, let in without its protection, refused again."""
+    assert REFUSED in refused(shared, "rpnode02")
+    shared.on("rpnode02", "cp -p /etc/pam.d/sshd ~/sshd; sed -i /slurm_adopt/d /etc/pam.d/sshd")
+    try:
+        assert shared.pi(f"{SSH} rpnode02 hostname").strip() == "rpnode02"
+    finally:
+        shared.on("rpnode02", "mv ~/sshd /etc/pam.d/sshd")
     assert REFUSED in refused(shared, "rpnode02")
 
 
