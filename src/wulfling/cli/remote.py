@@ -180,7 +180,8 @@ def relay(file: Path) -> int:
     """Print what lets the head in at the machine of `remote: {relay: ...}`.
 
     One line for `~/.ssh/authorized_keys` of the account there, with the public half of a key that
-    the head has made: it opens one port on that machine's loopback, and does nothing else.
+    the head has made: it opens one port on that machine's loopback, and does nothing else. What
+    that machine's sshd has to know is said on standard error.
     """
     from wulfling.components import relay as component
 
@@ -197,8 +198,13 @@ def relay(file: Path) -> int:
     if not public:
         raise NodeFailed("it has no key for the relay", hint="wulfling apply", where=cluster.head)
     click.echo(component.authorized_line(cluster.relay, public))
-    where = f"~{cluster.relay.user}/.ssh/authorized_keys on {cluster.relay.host}"
-    click.echo(f"next: write it into {where}", err=True)
+    user, host = cluster.relay.user, cluster.relay.host
+    click.echo(
+        f"next: write it into ~{user}/.ssh/authorized_keys on {host}, and there type:", err=True
+    )
+    rules = component.server_rules(cluster.relay)
+    click.echo(f"sudo tee {component.SERVER_FILE} <<'END'\n{rules}END", err=True)
+    click.echo("sudo systemctl reload ssh", err=True)
     return 0
 
 

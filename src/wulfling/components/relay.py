@@ -23,6 +23,7 @@ KNOWN_HOSTS = f"{HOME}/known_hosts"
 PROGRAM = "/usr/local/sbin/wulfling-relay"
 UNIT = "wulfling-relay.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
+SERVER_FILE = "/etc/ssh/sshd_config.d/wulfling-relay.conf"  # on the machine in between
 
 # Not autossh: ssh itself ends when the other side is silent (ServerAlive), and is started again.
 # By a loop and not by systemd, so that a machine that is away is no service that has failed.
@@ -122,3 +123,13 @@ def authorized_line(relay: Relay, public: str) -> str:
     could call anybody from there; on port 1 nobody answers."""
     allowed = f'restrict,port-forwarding,permitlisten="127.0.0.1:{relay.port}"'
     return f'{allowed},permitopen="127.0.0.1:1",command="/bin/false" {public}'
+
+
+def server_rules(relay: Relay) -> str:
+    """What the machine in between has in a file of `sshd_config.d` (sshd_config(5)). A head whose
+    power was cut says no goodbye: without these its old tunnel holds the port there for hours, and
+    the new one does not get it."""
+    return f"""Match User {relay.user}
+    ClientAliveInterval 15
+    ClientAliveCountMax 3
+"""

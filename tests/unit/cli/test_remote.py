@@ -330,6 +330,7 @@ def test_relay_prints_the_line_for_the_machine_in_between(
     assert out.startswith('restrict,port-forwarding,permitlisten="127.0.0.1:2222",')
     assert out.endswith(" ssh-ed25519 AAAA wulfling-relay@one\n")
     assert "~relay/.ssh/authorized_keys on vps.example.org" in err
+    assert "Match User relay\n    ClientAliveInterval 15\n" in err
 
 
 def test_relay_without_one_in_the_file(run: Run, file: Path, boards: Callable[..., Boards]) -> None:
