@@ -292,18 +292,21 @@ async def started(argv: Sequence[str], env: Mapping[str, str] = MappingProxyType
 
 
 async def hung_up(process: Process) -> None:
-    """End ssh if it still runs, and let the event loop see the ends of its pipes."""
+    """End ssh if it still runs, and close its pipes: what it started (ProxyCommand) may hold them
+    for longer than our event loop lasts, which then complains about them."""
     if process.stdin:
         process.stdin.close()
     for number in (signal.SIGTERM, signal.SIGKILL):
         if process.returncode is not None:
-            return
+            break
         # Not process.terminate(): it collects a child that has just ended, and asyncio then
         # complains about an unknown one.
         with suppress(ProcessLookupError):
             os.kill(process.pid, number)
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(process.wait(), _HANG_UP)
+    process._transport.close()  # type: ignore[attr-defined]  # asyncio has no other name for it
+    await asyncio.sleep(0)
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -1,5 +1,7 @@
 """The ssh command itself."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 from wulfling.transport.link import Address
@@ -61,3 +63,25 @@ def test_a_person_gets_a_terminal_and_the_same_identity_checks() -> None:
     assert "BatchMode=no" in argv
     assert "RequestTTY=auto" in argv
     assert "StrictHostKeyChecking=yes" in argv
+
+
+# What ssh leaves behind for a moment is a ProxyCommand, which has its stderr.
+HANGS_UP = """
+import asyncio
+from wulfling import proc
+from wulfling.transport.ssh import hung_up
+
+async def main():
+    process = await proc.converse(["sh", "-c", "sleep 5 > /dev/null & exit 3"])
+    await process.wait()
+    await hung_up(process)
+
+asyncio.run(main())
+"""
+
+
+def test_a_proxy_that_ends_later_than_ssh_is_no_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HANGS_UP], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
