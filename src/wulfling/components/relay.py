@@ -127,8 +127,8 @@ def authorized_line(relay: Relay, public: str) -> str:
 
 def server_rules(relay: Relay) -> str:
     """What the machine in between has in a file of `sshd_config.d` (sshd_config(5)). A head whose
-    power was cut says no goodbye: without these its old tunnel holds the port there for hours, and
-    the new one does not get it."""
+    power was cut says no goodbye: without these its old tunnel holds the port there for up to two
+    hours (tcp(7), tcp_keepalive_time), and the new one does not get it."""
     return f"""Match User {relay.user}
     ClientAliveInterval 15
     ClientAliveCountMax 3
