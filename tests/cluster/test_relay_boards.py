@@ -10,9 +10,6 @@ from dataclasses import dataclass
 import pytest
 from boards import Cluster, own_lab
 
-from wulfling.components.relay import SERVER_FILE, server_rules
-from wulfling.model.cluster import Relay
-
 pytestmark = pytest.mark.crash
 
 NAME = "test-relay"
@@ -76,21 +73,21 @@ def way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
         yield Way(Cluster(file), network)
 
 
-def test_0_05_the_line_that_is_printed_lets_the_head_in(way: Way) -> None:
+def test_0_05_what_is_printed_lets_the_head_in(way: Way) -> None:
     way.home.wulfling("apply", "-y")
     way.leads_to("", 5)
-    line = way.home.wulfling("remote", "relay")
+    line, said = way.home.start("remote", "relay").communicate(timeout=300)
     way.network.on("vps", f"{LET_IN.strip()} <<'X'\n{line}X")
-    rules = server_rules(Relay("10.0.0.9", 22, "relay", 2222, ""))
-    way.network.on("vps", f"cat > {SERVER_FILE} <<'X'\n{rules}X\nsystemctl reload ssh")
+    way.network.on("vps", said.partition(" there type:\n")[2])
     way.leads_to(way.head)
     way.home.wulfling("plan")
 
 
 def test_the_tunnel_of_a_head_without_power_does_not_hold_the_port(way: Way) -> None:
     """Nobody calls there meanwhile: the answer to that would end the old tunnel as well."""
-    way.network.wulfling("lab", "cut", "head")
     held = "ss -Hltn 'sport = :2222'"
+    way.network.wulfling("lab", "cut", "head")
+    assert way.network.on("vps", held)
     for _ in range(30):
         if not way.network.on("vps", held):
             break
